@@ -1,0 +1,36 @@
+"""Train, test and reuse keras-rl DQN agents from preset files.
+
+Everything here is loaded when it is first used, so that `import kerasrl_runner` is light and
+never touches TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kerasrl_runner.api import build, fit, load_model, test
+    from kerasrl_runner.preset import load_preset
+
+__all__ = ["build", "fit", "load_model", "load_preset", "test"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "kerasrl_runner.preset" if name == "load_preset" else "kerasrl_runner.api"
+    return getattr(importlib.import_module(home), name)
+
+
+class _Package(types.ModuleType):
+    """Keeps the public function `build` where importing the submodule build.py would put that."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "build":
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

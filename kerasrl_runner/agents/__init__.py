@@ -1,0 +1,1 @@
+"""keras-rl's DQNAgent made safe."""

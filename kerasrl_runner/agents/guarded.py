@@ -1,0 +1,303 @@
+"""The vendor's DQNAgent made safe at its seams; its compile, forward and backward stay its own."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, vendor_parts_replaced
+from kerasrl_runner.agents.relay import CallbackRelay
+from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
+from kerasrl_runner.errors import TrainingDiverged
+from kerasrl_runner.files.weights_file import WeightsFile, read_weights, write_weights
+from kerasrl_runner.keras_rl import rl_callbacks, rl_dqn
+from kerasrl_runner.parts.architecture import architecture_of, check_same
+from kerasrl_runner.parts.memory import SequentialMemory
+from kerasrl_runner.parts.model import with_dueling_head
+from kerasrl_runner.parts.optimizers import legacy_optimizer
+from kerasrl_runner.parts.weights import layers_of, set_layers
+
+# D22: a greedy policy may never end an episode.
+TEST_EPISODE_STEPS = 10_000
+
+
+class GuardedDQNAgent(rl_dqn.DQNAgent):
+    """rl.agents.DQNAgent on today's stack. Takes the vendor's arguments.
+
+    The network is copied into a graph of the agent's own; `model` is that copy. `fit` goes on
+    where the last one ended: steps, annealing and warm-up are counted over all of them (D19).
+    `interrupted` tells after `fit` or `test` whether Ctrl-C ended it; a callback ends `fit` by
+    `agent.stop_training = True`.
+
+    Raises:
+        ValueError: memory_interval other than 1 (D9), target_model_update of 0 (D31), or a
+            memory that cannot keep terminated and the end of an episode apart (D5).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        policy: Any = None,
+        test_policy: Any = None,
+        enable_double_dqn: bool = False,
+        enable_dueling_network: bool = False,
+        dueling_type: str = "avg",
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs.get("memory_interval", 1) != 1:
+            raise ValueError(
+                f"memory_interval={kwargs['memory_interval']} would store transitions that skip "
+                f"steps and cross episodes; leave it at 1"
+            )
+        if kwargs.get("target_model_update") == 0:
+            raise ValueError("target_model_update=0 would never update the target; expected > 0")
+        self._graph = PrivateGraph()
+        self._step = 0
+        self._keep_step = False
+        self._closing = False
+        self._environment: KerasRLEnvironment | None = None
+        self.interrupted = False
+        self.stop_training = False
+        network = clone_into_graph(self._graph, model)
+        with self._graph:
+            if enable_dueling_network:  # D13, D13b: the vendor's head is a Lambda in a wrong place
+                network = with_dueling_head(network, dueling_type)
+            super().__init__(
+                network, policy, test_policy, enable_double_dqn, False, "avg", *args, **kwargs
+            )
+        self.enable_dueling_network = enable_dueling_network
+        self.dueling_type = dueling_type
+        if not isinstance(self.memory, SequentialMemory):
+            raise ValueError(
+                f"expected kerasrl_runner.keras_rl.SequentialMemory, received "
+                f"{type(self.memory).__module__}.{type(self.memory).__name__}, which cannot tell "
+                f"a time limit from a terminal state"
+            )
+
+    training: bool
+    nb_steps_warmup: float
+
+    @property
+    def step(self) -> int:
+        """Env steps of all `fit` calls so far; the vendor's own is an int16 (D3, D3b)."""
+        return self._step
+
+    @step.setter
+    def step(self, value: int) -> None:
+        if self._keep_step:  # the vendor's fit resets it as it starts (D19)
+            self._keep_step = False
+        else:
+            self._step = int(value)
+
+    def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
+        """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
+        with self._graph, vendor_parts_replaced():
+            super().compile(legacy_optimizer(optimizer), [*(metrics or [])])
+
+    def process_state_batch(self, batch: Any) -> Any:
+        """States [B, W, *observation] in their own dtype, not as the vendor's objects (D26)."""
+        try:
+            array = np.asarray(batch)
+        except ValueError:  # several inputs of unlike shapes
+            array = np.array(batch, dtype=object)
+        return array if self.processor is None else self.processor.process_state_batch(array)
+
+    def compute_batch_q_values(self, state_batch: Any) -> np.ndarray:
+        """Q values [B, A] of a list of B states."""
+        with self._graph:
+            return super().compute_batch_q_values(state_batch)
+
+    def forward(self, observation: Any) -> int:
+        """Choose an action; on the vendor's extra call after an episode's end, only take note."""
+        if self._closing:
+            self.recent_observation, self.recent_action = observation, 0
+            return 0
+        return super().forward(observation)
+
+    def backward(self, reward: float, terminal: bool) -> list[float]:
+        """Store the step and learn. `terminal` says that the episode ends, for either reason.
+
+        Raises:
+            TrainingDiverged: the loss is NaN or infinite (D25).
+        """
+        if self._closing:  # D18: the extra call of rl/core.py:214 stores, it never trains
+            self._closing = False
+            if self.training:
+                self.memory.end_episode(self.recent_observation)
+            else:
+                self.memory.swap_recent([])
+            return [math.nan] * len(self.metrics_names)
+        self._closing = bool(terminal)
+        truncated = self._environment is not None and self._environment.truncated
+        learns = self._learns()
+        warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
+        try:
+            with self._graph:
+                metrics = super().backward(reward, bool(terminal) and not truncated)
+        finally:
+            self.nb_steps_warmup = warmup
+        if learns and not math.isfinite(metrics[0]):
+            raise TrainingDiverged(
+                f"the loss became {metrics[0]} at env step {self.step}. Lower the learning rate, "
+                f"clip gradients (optimizer clipnorm) or errors (delta_clip), or scale rewards "
+                f"([env] reward_scale)."
+            )
+        return metrics
+
+    def fit(
+        self,
+        env: Any,
+        nb_steps: int,
+        action_repetition: int = 1,
+        callbacks: list[Any] | None = None,
+        verbose: int = 1,
+        visualize: bool = False,
+        nb_max_start_steps: int = 0,
+        start_step_policy: Any = None,
+        log_interval: int = 10_000,
+        nb_max_episode_steps: int | None = None,
+    ) -> Any:
+        """Vendor's fit for `nb_steps` more env steps of a Gymnasium environment.
+
+        `nb_max_episode_steps` truncates: the update bootstraps over it (D5).
+        """
+        _refuse_vendor_loops(action_repetition, nb_max_start_steps)
+        environment = as_keras_rl(env, nb_max_episode_steps)
+        loggers = [_logger(verbose, log_interval)] if verbose else []
+        if visualize:
+            loggers.append(rl_callbacks.Visualizer())
+        relay = CallbackRelay(self, [*(callbacks or []), *loggers])
+        self.stop_training = False
+        with self._loop(relay, environment):
+            self._keep_step = True
+            super().fit(environment, self._step + nb_steps, callbacks=[relay], verbose=0)
+        return relay.history
+
+    def test(
+        self,
+        env: Any,
+        nb_episodes: int = 1,
+        action_repetition: int = 1,
+        callbacks: list[Any] | None = None,
+        visualize: bool | None = None,
+        nb_max_episode_steps: int | None = TEST_EPISODE_STEPS,
+        nb_max_start_steps: int = 0,
+        start_step_policy: Any = None,
+        verbose: int = 1,
+    ) -> Any:
+        """Vendor's test. It leaves steps, memory and mode of a training as they are (D8, D18b).
+
+        `visualize` defaults to whether the environment was made with a render_mode (D6).
+        """
+        _refuse_vendor_loops(action_repetition, nb_max_start_steps)
+        environment = as_keras_rl(env, nb_max_episode_steps)
+        if visualize is None:
+            visualize = environment.render_mode is not None
+        loggers = [rl_callbacks.TestLogger()] if verbose else []
+        if visualize:
+            loggers.append(rl_callbacks.Visualizer())
+        relay = CallbackRelay(self, [*(callbacks or []), *loggers])
+        kept = (self.training, self._step, self._closing, self.recent_observation,
+                self.recent_action, self.stop_training)  # fmt: skip
+        window = self.memory.swap_recent([])
+        self.stop_training = False
+        try:
+            with self._loop(relay, environment):
+                super().test(
+                    environment, nb_episodes, callbacks=[relay], visualize=False, verbose=0
+                )
+        except KeyboardInterrupt:  # the vendor catches it in fit alone (D20)
+            self.interrupted = not self.stop_training
+        finally:
+            self.memory.swap_recent(window)
+            (self.training, self._step, self._closing, self.recent_observation,
+             self.recent_action, self.stop_training) = kept  # fmt: skip
+        return relay.history
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = False) -> None:
+        """Write legacy .h5 weights, whole or not at all; never asks on stdin (D10).
+
+        Raises:
+            WeightsError: the file exists and `overwrite` is false, or its suffix is not .h5.
+        """
+        write_weights(Path(filepath), self.exported_weights(), overwrite=overwrite)
+
+    def exported_weights(self) -> WeightsFile:
+        """The online network's weights with its architecture, as files hold them."""
+        with self._graph:
+            architecture = architecture_of(self.model)
+            return WeightsFile(layers_of(self.model), {"architecture": architecture})
+
+    def load_weights(self, filepath: str | Path) -> None:
+        """Read weights written by this project, tf_keras or Keras 3 (D11, D11b).
+
+        Raises:
+            WeightsError: not such a file, or of another architecture; nothing was changed then.
+        """
+        self.set_weights(read_weights(Path(filepath)))
+
+    def set_weights(self, weights: WeightsFile) -> None:
+        """Put weights into the online and the target network. Raises WeightsError as above."""
+        with self._graph:
+            if "architecture" in weights.attributes:
+                check_same(architecture_of(self.model), weights.attributes["architecture"])
+            set_layers(self.model, weights)
+            if self.compiled:
+                self.update_target_model_hard()
+
+    def update_target_model_hard(self) -> None:
+        """Copy the online network's weights to the target network."""
+        with self._graph:
+            super().update_target_model_hard()
+
+    def reset_states(self) -> None:
+        """Forget the recent observation and any recurrent state."""
+        with self._graph:
+            super().reset_states()
+
+    @contextlib.contextmanager
+    def _loop(self, relay: CallbackRelay, environment: KerasRLEnvironment) -> Iterator[None]:
+        """Around the vendor's fit and test: a clean start, and a clean end whatever happens."""
+        outer, self._environment = self._environment, environment
+        self._closing = False
+        self.interrupted = False
+        self.memory.swap_recent([])
+        try:
+            with self._graph:
+                yield
+        finally:
+            if self.training and self.memory.inside_episode:  # D8: fit stops where it stands
+                self.memory.end_episode(environment.observation)
+            self.memory.swap_recent([])
+            self.training = False  # D20
+            self._keep_step = False
+            self._closing = False
+            self._environment = outer
+            self.interrupted = relay.interrupted
+            relay.finish(did_abort=True)
+
+    def _learns(self) -> bool:
+        """Whether the coming backward trains: the memory decides on the warm-up's end (D16)."""
+        needed = max(self.nb_steps_warmup, self.batch_size, self.memory.window_length + 2)
+        entries = min(self.memory.nb_entries + 1, self.memory.limit)
+        return self.training and entries >= needed and self._step % self.train_interval == 0
+
+
+def _refuse_vendor_loops(action_repetition: int, nb_max_start_steps: int) -> None:
+    if action_repetition != 1 or nb_max_start_steps != 0:
+        raise ValueError(
+            f"action_repetition={action_repetition} and nb_max_start_steps={nb_max_start_steps}: "
+            f"expected 1 and 0. Frame skip and random starts belong into a gymnasium wrapper."
+        )
+
+
+def _logger(verbose: int, log_interval: int) -> Any:
+    if verbose == 1:
+        return rl_callbacks.TrainIntervalLogger(interval=log_interval)
+    return rl_callbacks.TrainEpisodeLogger()

@@ -1,0 +1,87 @@
+"""Between the vendor's loop and everybody's callbacks: right numbers, stopping, a sure ending."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasrl_runner.keras_rl import Callback, keras, rl_callbacks
+
+
+class StopTraining(KeyboardInterrupt):
+    """Ends the vendor's loop at the next step; it knows no other way than Ctrl-C."""
+
+
+class CallbackRelay(Callback):
+    """Hands the vendor's events on, mended.
+
+    The vendor's loop counts episodes and their steps in int16 (D3c) and sums rewards in float32
+    (D27); it ignores `stop_training` (D21) and forgets `on_train_end` on an exception (D20).
+    """
+
+    def __init__(self, agent: Any, callbacks: list[Any]) -> None:
+        super().__init__()
+        self.history = keras.callbacks.History()
+        self.interrupted = False
+        self._agent = agent
+        self._callbacks = rl_callbacks.CallbackList([*callbacks, self.history])
+        self._episode = 0
+        self._episode_step = 0
+        self._episode_return = 0.0
+        self._began = False
+
+    def set_model(self, model: Any) -> None:
+        self._callbacks.set_model(model)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        self._callbacks.set_params(params)
+
+    def _set_env(self, env: Any) -> None:
+        self._callbacks._set_env(env)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._began = True
+        self._callbacks.on_train_begin({})
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        aborted = bool((logs or {}).get("did_abort"))
+        self.interrupted = aborted and not self._agent.stop_training
+        self.finish(did_abort=self.interrupted)
+
+    def finish(self, did_abort: bool) -> None:
+        """Call every callback's on_train_end, once, if training began."""
+        if self._began:
+            self._began = False
+            self._callbacks.on_train_end({"did_abort": did_abort})
+
+    def on_episode_begin(self, episode: int, logs: dict[str, Any] | None = None) -> None:
+        self._stop_if_asked()
+        self._episode_step = 0
+        self._episode_return = 0.0
+        self._callbacks.on_episode_begin(self._episode, {})
+
+    def on_episode_end(self, episode: int, logs: dict[str, Any] | None = None) -> None:
+        mended = {**(logs or {}), "episode_reward": self._episode_return}
+        if "nb_episode_steps" in mended:  # fit says it so, test calls it nb_steps
+            mended["nb_episode_steps"] = self._episode_step
+        self._callbacks.on_episode_end(self._episode, mended)
+        self._episode += 1
+
+    def on_step_begin(self, step: int, logs: dict[str, Any] | None = None) -> None:
+        self._stop_if_asked()
+        self._callbacks.on_step_begin(self._episode_step, {})
+
+    def on_step_end(self, step: int, logs: dict[str, Any] | None = None) -> None:
+        mended = {**(logs or {}), "episode": self._episode}
+        self._episode_return += float(mended["reward"])
+        self._callbacks.on_step_end(self._episode_step, mended)
+        self._episode_step += 1
+
+    def on_action_begin(self, action: int, logs: dict[str, Any] | None = None) -> None:
+        self._callbacks.on_action_begin(action, {})
+
+    def on_action_end(self, action: int, logs: dict[str, Any] | None = None) -> None:
+        self._callbacks.on_action_end(action, {})
+
+    def _stop_if_asked(self) -> None:
+        if self._agent.stop_training:
+            raise StopTraining

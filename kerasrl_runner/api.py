@@ -1,0 +1,124 @@
+"""The Python API behind `import kerasrl_runner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kerasrl_runner.build import build as build_parts
+from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.parts.architecture import model_of
+from kerasrl_runner.parts.weights import set_layers
+from kerasrl_runner.preset import Preset, load_preset
+from kerasrl_runner.runs.testing import TestResult, find_subject, play_subject
+from kerasrl_runner.runs.training import ENGINES, FitResult, train
+
+
+def fit(
+    preset: str | Path | Preset,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    engine: str = ENGINES[0],
+    run_dir: str | Path | None = None,
+    progress: bool = False,
+    **overrides: Mapping[str, Any],
+) -> FitResult:
+    """Train a preset into a new run directory.
+
+    Args:
+        steps: env steps instead of the preset's.
+        run_dir: the run's own folder, new or empty; else a new one under runs/.
+        overrides: sections to lay over the preset's: `fit("cartpole", agent={"gamma": 0.95})`.
+
+    Raises:
+        RunnerError: for all that a caller can mend; its message says how.
+    """
+    return train(
+        _preset(preset, overrides),
+        seed=seed,
+        steps=steps,
+        engine=engine,
+        run_dir=Path(run_dir) if run_dir is not None else None,
+        progress=progress,
+    )
+
+
+def test(
+    preset: str | Path | Preset | None = None,
+    *,
+    run: str | None = None,
+    weights: str | Path | None = None,
+    episodes: int | None = None,
+    seed: int = 0,
+    visualize: bool = False,
+    video: str | Path | None = None,
+) -> TestResult:
+    """Play greedy episodes; what is tested is chosen as by `kerasrl-run test`.
+
+    Raises:
+        RunnerError: for all that a caller can mend; its message says how.
+    """
+    return play_subject(
+        find_subject(preset, run, weights),
+        episodes=episodes,
+        seed=seed,
+        visualize=visualize,
+        video_file=Path(video) if video is not None else None,
+    )
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions of this name
+
+
+def build(
+    preset: str | Path | Preset, seed: int = 0, **overrides: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """(environment, agent): the agent is compiled and ready for your own `agent.fit(environment)`.
+
+    Raises:
+        RunnerError: for all that a caller can mend; its message says how.
+    """
+    return build_parts(_preset(preset, overrides), seed)
+
+
+def load_model(weights: str | Path) -> Any:
+    """The Keras Sequential of a weights file: raw observations [B, W, *observation] -> Q [B, A].
+
+    The preset's observation_scale, if it has one, is the model's first layer (Rescaling).
+
+    Raises:
+        WeightsError: not a weights file of this project, or a broken one.
+    """
+    file = read_weights(Path(weights))
+    architecture = file.attributes.get("architecture")
+    if not isinstance(architecture, dict):
+        raise WeightsError(
+            f"{weights} does not say its architecture, as files of kerasrl-runner do. Build the "
+            f"model yourself and call model.load_weights."
+        )
+    keras.Sequential()  # an agent in this process may have left Keras' classes in graph mode
+    network = model_of(architecture)
+    set_layers(network, file)
+    scale = _observation_scale(file.attributes.get("preset"))
+    if scale == 1.0:
+        return network
+    rescaling = keras.layers.Rescaling(scale, input_shape=tuple(network.input_shape[1:]))
+    return keras.Sequential([rescaling, *network.layers])
+
+
+def _observation_scale(preset_text: Any) -> Any:
+    from kerasrl_runner.preset import preset_from_toml
+
+    return preset_from_toml(str(preset_text)).env.observation_scale if preset_text else 1.0
+
+
+def _preset(preset: str | Path | Preset, overrides: Mapping[str, Mapping[str, Any]]) -> Preset:
+    if isinstance(preset, Preset):
+        if overrides:
+            raise TypeError("overrides go with a preset's name or file; build the Preset with them")
+        return preset
+    return load_preset(preset, sections=overrides)

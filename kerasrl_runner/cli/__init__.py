@@ -1,0 +1,59 @@
+"""The command `kerasrl-run`. Commands are loaded when called; --help imports no TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from kerasrl_runner.errors import EXIT_INTERRUPTED, RunnerError, nearest
+
+_COMMANDS = ("fit", "test", "presets")
+
+
+class _Commands(click.Group):
+    """Imports a command's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"kerasrl_runner.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(
+                f'there is no command "{args[0]}".{nearest(args[0], list(_COMMANDS))} '
+                f"Known: {', '.join(_COMMANDS)}."
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kerasrl-runner", prog_name="kerasrl-run")
+def _group() -> None:
+    """Train and play keras-rl DQN agents from preset files."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        _group.main(arguments, prog_name="kerasrl-run", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except RunnerError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:  # `kerasrl-run presets show x | head`
+        sys.stderr.close()
+        sys.exit(1)

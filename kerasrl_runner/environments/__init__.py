@@ -1,0 +1,1 @@
+"""Gymnasium environments as keras-rl's loop needs them."""

@@ -1,0 +1,67 @@
+"""gymnasium.make for a preset's [env], with errors a person can act on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+from gymnasium import error as gymnasium_error
+from gymnasium import spaces
+
+from kerasrl_runner.errors import EnvironmentFailed, PresetError, nearest
+from kerasrl_runner.preset.schema import Env
+
+
+def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
+    """The environment that [env] names; "module:Id-v0" imports module first.
+
+    Raises:
+        PresetError: unknown id, a module that cannot be imported, arguments it does not take, or
+            an action space that is not Discrete.
+        EnvironmentFailed: a package it needs is not installed, or it cannot be made.
+    """
+    arguments: dict[str, Any] = dict(env.kwargs)
+    if env.max_episode_steps is not None:
+        arguments["max_episode_steps"] = env.max_episode_steps
+    try:
+        made = gymnasium.make(env.id, render_mode=render_mode, **arguments)
+    except gymnasium_error.DependencyNotInstalled as error:
+        raise EnvironmentFailed(f"env.id: {env.id} needs a package: {error}") from error
+    except (
+        gymnasium_error.UnregisteredEnv,
+        gymnasium_error.DeprecatedEnv,
+        gymnasium_error.Error,
+        ModuleNotFoundError,
+    ) as error:
+        name = env.id.rpartition(":")[2]
+        raise PresetError(
+            f"env.id: Gymnasium cannot make {env.id}: {error}."
+            f"{nearest(name, list(gymnasium.registry))} Expected a registered id, or module:Id-v0 "
+            f"of a module that registers it."
+        ) from error
+    except TypeError as error:
+        raise PresetError(f"env.kwargs: {env.id} refuses its arguments: {error}.") from error
+    except Exception as error:  # the environment's own constructor may raise anything
+        raise EnvironmentFailed(
+            f"env.id: {env.id} cannot be made: {type(error).__name__}: {error}."
+        ) from error
+    _check_actions(env.id, made)
+    return made
+
+
+def render_modes(env: Env) -> list[str]:
+    """The render modes that the environment offers, without making it where it says so."""
+    made = make_environment(env)
+    try:
+        return list(made.metadata.get("render_modes") or [])
+    finally:
+        made.close()
+
+
+def _check_actions(name: str, env: gymnasium.Env) -> None:
+    if not isinstance(env.action_space, spaces.Discrete):
+        env.close()
+        raise PresetError(
+            f"env.id: {name} has actions {env.action_space}, and a DQN chooses among a few; "
+            f"expected Discrete(n). Wrap the environment in one that maps n numbers to actions."
+        )

@@ -1,0 +1,62 @@
+"""What a network sees of an observation: arrays as they are or scaled, Discrete one-hot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from kerasrl_runner.errors import PresetError
+
+Encoder = Callable[[Any], np.ndarray]
+
+
+def encoder(
+    space: spaces.Space, scale: float | tuple[float, ...]
+) -> tuple[Encoder, tuple[int, ...]]:
+    """A function from the environment's observation to the network's, and the latter's shape.
+
+    Box and MultiBinary keep their dtype unless they are scaled (then float32); Discrete and
+    MultiDiscrete become one-hot float32 vectors.
+
+    Raises:
+        PresetError: a space that one array cannot hold, or a scale of another length.
+    """
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        size = int(spaces.flatdim(space))
+        if scale != 1.0:
+            raise PresetError(
+                f"env.observation_scale: {space} becomes one-hot, never scaled; leave it out."
+            )
+        return lambda observation: _one_hot(space, observation), (size,)
+    if not isinstance(space, spaces.Box | spaces.MultiBinary):
+        raise PresetError(
+            f"env.id: observations of {space} do not fit one input of a Sequential; expected Box, "
+            f"Discrete, MultiDiscrete or MultiBinary. Wrap the environment in "
+            f"gymnasium.wrappers.FlattenObservation and name it module:Id-v0."
+        )
+    shape, dtype = space.shape, space.dtype
+    if scale == 1.0:
+        return lambda observation: _checked(np.asarray(observation, dtype), shape), shape
+    factors = np.asarray(scale, np.float32)
+    if factors.ndim and factors.shape != shape:
+        raise PresetError(
+            f"env.observation_scale: expected one number or {shape} numbers, one for each part of "
+            f"the observation; received {factors.size}."
+        )
+    return (
+        lambda observation: _checked(np.asarray(observation, np.float32) * factors, shape),
+        shape,
+    )
+
+
+def _one_hot(space: spaces.Space, observation: Any) -> np.ndarray:
+    return np.asarray(spaces.flatten(space, observation), np.float32)
+
+
+def _checked(observation: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if observation.shape != shape:
+        raise ValueError(f"expected shape {shape} as the space says, received {observation.shape}")
+    return observation

@@ -1,0 +1,60 @@
+"""The one family of errors that a user can cause, and the exit codes they end a command with."""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class RunnerError(Exception):
+    """Something a user can mend: the message says what was expected, what was received, and how."""
+
+    exit_code = EXIT_FAILED
+
+
+class UsageError(RunnerError):
+    """A wrong option, argument or combination of them."""
+
+    exit_code = EXIT_USAGE
+
+
+class PresetError(RunnerError):
+    """A preset that cannot be read or says something impossible; found before all writing."""
+
+    exit_code = EXIT_USAGE
+
+
+class EnvironmentFailed(RunnerError):
+    """An environment that cannot be made, or that raised or returned nonsense while it ran."""
+
+
+class WeightsError(RunnerError):
+    """A weights file that cannot be read, or does not belong to the network it is meant for."""
+
+
+class RunError(RunnerError):
+    """A run directory that cannot be found, made or written."""
+
+
+class TrainingDiverged(RunnerError):
+    """A loss or a weight became NaN or infinite."""
+
+
+class StackError(RunnerError):
+    """The installed TensorFlow, Keras and keras-rl2 cannot work together as they were loaded."""
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """' Did you mean "x"?' for a misspelt `name`, or the empty string where nothing is near."""
+    import difflib
+
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not matches:  # difflib is case-sensitive; people are not
+        lowered = {entry.lower(): entry for entry in known}
+        matches = [
+            lowered[match]
+            for match in difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
+        ]
+    return f' Did you mean "{matches[0]}"?' if matches else ""

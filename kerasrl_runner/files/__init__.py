@@ -1,0 +1,1 @@
+"""What lies on disk: atomic writes, shipped data, run directories, weights files. No TensorFlow."""

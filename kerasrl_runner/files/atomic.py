@@ -1,0 +1,51 @@
+"""Write beside, flush, rename: a reader sees the old file or the new one, never a half."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kerasrl_runner.errors import RunError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in `path`'s folder; on leaving without an error it replaces `path`.
+
+    The folder is made where it is missing. The temporary file keeps `path`'s suffix, since
+    writers such as ffmpeg choose the format by it.
+
+    Raises:
+        RunError: the folder or the file cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path}: {error.strerror or error}. Choose a folder that can be "
+            f"written to and has room."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in UTF-8. Raises RunError where it cannot be written."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Replace `path` by strict JSON (no NaN). Raises RunError where it cannot be written."""
+    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")

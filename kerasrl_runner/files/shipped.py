@@ -1,0 +1,17 @@
+"""Where the presets and weights that come with the project are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def shipped_folder(kind: str) -> Path:
+    """The folder of shipped `kind` ("presets" or "weights").
+
+    A wheel carries them as package data; a checkout or an editable install, where that folder
+    does not exist, has them at the repository's root.
+    """
+    packaged = _PACKAGE / "data" / kind
+    return packaged if packaged.is_dir() else _PACKAGE.parent / kind

@@ -1,0 +1,1 @@
+"""What an agent is made of: networks, replay memory, policies, optimizers."""

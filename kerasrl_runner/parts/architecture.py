@@ -1,0 +1,102 @@
+"""A network's architecture as plain data: to be recorded, compared, and built again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.parts.imports import imported_class
+from kerasrl_runner.parts.model import DuelingHead
+
+# What a layer was called, and what only shaped its training, makes no other network.
+_NOT_COMPARED = ("name", "seed")
+_NOT_COMPARED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
+# What Keras adds and the input's shape, recorded once, already says.
+_NOT_RECORDED = ("batch_input_shape", "dtype", "trainable")
+
+
+def architecture_of(model: Any) -> dict[str, Any]:
+    """The input's shape and each layer's class and config, JSON as it stands.
+
+    A dueling head that `layers_of` folds appears as the plain Dense that the file holds.
+    """
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    return {
+        "input_shape": list(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else [],
+        "layers": [_described(layer) for layer in layers],
+    }
+
+
+def model_of(architecture: dict[str, Any]) -> Any:
+    """The Keras Sequential that `architecture` describes, with fresh weights.
+
+    Raises:
+        WeightsError: not such a description, or a layer that cannot be built.
+    """
+    try:
+        model = keras.Sequential(
+            [keras.layers.InputLayer(input_shape=tuple(architecture["input_shape"]))]
+        )
+        for entry in architecture["layers"]:
+            model.add(_class_of(entry["class"]).from_config(entry["config"]))
+    except Exception as error:  # a foreign or broken description raises anything inside Keras
+        raise WeightsError(
+            f"the weights' architecture cannot be built: {error}. Expected a file that "
+            f"kerasrl-runner wrote from a Sequential."
+        ) from error
+    return model
+
+
+def check_same(expected: dict[str, Any], received: dict[str, Any]) -> None:
+    """Raises WeightsError naming the first difference between two architectures (D11b)."""
+    left, right = _comparable(expected), _comparable(received)
+    for number, (mine, theirs) in enumerate(zip(left, right, strict=False)):
+        if mine != theirs:
+            raise WeightsError(
+                f"these weights are of another architecture: part {number} is "
+                f"{_difference(mine, theirs)}. Use the preset they were trained with."
+            )
+    if len(left) != len(right):
+        raise WeightsError(
+            f"these weights are of another architecture: expected {len(left) - 1} layers, "
+            f"received {len(right) - 1}. Use the preset they were trained with."
+        )
+
+
+def _described(layer: Any) -> dict[str, Any]:
+    name = type(layer).__name__
+    config = {k: v for k, v in layer.get_config().items() if k not in _NOT_RECORDED}
+    if isinstance(layer, DuelingHead) and layer.dueling_type != "max":
+        del config["dueling_type"]
+        return {"class": "Dense", "config": {**config, "units": config.pop("nb_actions")}}
+    if getattr(keras.layers, name, None) is not type(layer):
+        name = f"{type(layer).__module__}:{name}"
+    return {"class": name, "config": config}
+
+
+def _class_of(name: str) -> Any:
+    if name == "Lambda":
+        raise WeightsError("a Lambda layer carries code and is never built from a file")
+    if ":" in name:
+        return imported_class(name, keras.layers.Layer, "architecture")
+    return getattr(keras.layers, name)
+
+
+def _comparable(architecture: dict[str, Any]) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = [{"input_shape": list(architecture.get("input_shape", []))}]
+    for layer in architecture.get("layers", []):
+        config = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in layer["config"].items()
+            if key not in _NOT_COMPARED and not key.endswith(_NOT_COMPARED_ENDINGS)
+        }
+        parts.append({"class": layer["class"], **config})
+    return parts
+
+
+def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
+    keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+    return " and ".join(
+        f"{key} = {theirs.get(key)!r} where {mine.get(key)!r} was expected" for key in keys
+    )

@@ -1,0 +1,37 @@
+"""Classes that a preset names: Keras' own, or "module:Class"."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kerasrl_runner.errors import PresetError
+
+
+def make_importable(folders: Iterable[Path | None]) -> None:
+    """Let `module:` names find modules in these folders, after everything that is installed."""
+    for folder in folders:
+        if folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+def imported_class(spelling: str, base: type, key: str) -> Any:
+    """The class that "module:Class" names; importing runs that module.
+
+    Raises:
+        PresetError: no such module or class, or not a subclass of `base`.
+    """
+    module_name, _, class_name = spelling.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # whatever the module's own code raises
+        raise PresetError(
+            f'{key}: cannot import "{spelling}": {error}. Expected module:Class, with the module '
+            f"installed, in the working folder or beside the preset."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise PresetError(f'{key}: "{spelling}" is not a {base.__name__} class.')
+    return found

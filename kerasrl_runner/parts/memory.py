@@ -1,0 +1,221 @@
+"""Contiguous replay memory that keeps *terminated* and *the episode ends here* apart."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kerasrl_runner.keras_rl import rl_memory
+
+# After this many redraws of indices that hit closing entries, the valid ones are listed instead.
+_REDRAWS = 16
+
+
+class Batch(NamedTuple):
+    """A batch of transitions; `state` and `next_state` are windows of W observations."""
+
+    state: np.ndarray  # [B, W, *observation]
+    action: np.ndarray  # [B] int64
+    reward: np.ndarray  # [B] float64
+    next_state: np.ndarray  # [B, W, *observation]
+    terminated: np.ndarray  # [B] bool
+
+
+class SequentialMemory(rl_memory.SequentialMemory):
+    """A ring of entries, each (observation, action, reward, terminated) or a closing entry.
+
+    A transition is two neighbouring entries: the first holds what was done, the second the
+    observation that came of it. An episode's last observation is stored by `end_episode` as a
+    *closing entry*: it is the next observation of the last transition and never starts one
+    itself, and no window crosses it. So an episode that was cut (truncated, or left by the end
+    of `fit`) is not terminal, and yet no sample reaches into the next one (D5, D8 of
+    docs/defects.md; rl/memory.py:130-199 has one flag for both).
+
+    Samples are drawn uniformly with replacement by `generator`, without a loop that could hang
+    (D17). Indices are logical: 0 is the oldest entry.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        window_length: int = 1,
+        ignore_episode_boundaries: bool = False,
+        generator: np.random.Generator | None = None,
+    ) -> None:
+        """`limit` and `window_length` count observations.
+
+        Without a `generator` one is seeded from NumPy's global stream, so that
+        `np.random.seed` at a script's start still makes its runs equal.
+
+        Raises:
+            ValueError: a window below 1, a limit below window + 2, or boundaries to be ignored.
+        """
+        if window_length < 1 or limit < window_length + 2:
+            raise ValueError(
+                f"expected window_length >= 1 and limit >= window_length + 2, received "
+                f"window_length={window_length} and limit={limit}"
+            )
+        if ignore_episode_boundaries:
+            raise ValueError("ignore_episode_boundaries=True would pair states across episodes")
+        rl_memory.Memory.__init__(self, window_length)
+        self.limit = limit
+        self._generator = generator or np.random.default_rng(np.random.randint(2**31, size=4))
+        self._recent: deque[Any] = deque(maxlen=window_length - 1)
+        self._observations: np.ndarray | None = None  # [limit, *observation]
+        self._actions = np.zeros(limit, np.int64)  # [limit]
+        self._rewards = np.zeros(limit, np.float64)  # [limit]
+        self._terminated = np.zeros(limit, bool)  # [limit]
+        self._closing = np.zeros(limit, bool)  # [limit]
+        self._size = 0
+        self._next = 0
+
+    @property
+    def nb_entries(self) -> int:
+        """How many entries are stored, closing ones included."""
+        return self._size
+
+    @property
+    def inside_episode(self) -> bool:
+        """Whether the newest entry is a transition that still waits for its next observation."""
+        return self._size > 0 and not self._closing[self._next - 1]
+
+    def append(
+        self, observation: Any, action: int, reward: float, terminal: bool, training: bool = True
+    ) -> None:
+        """Store the start of a transition; without `training` it only enters the recent window.
+
+        Raises:
+            ValueError: the observation's shape or dtype differs from the ones before.
+        """
+        self._recent.append(observation)
+        if training:
+            self._store(observation, action, reward, terminal, closing=False)
+
+    def end_episode(self, observation: Any) -> None:
+        """Close the episode with its last observation, if one is open, and forget the window."""
+        if self.inside_episode:
+            self._store(observation, 0, 0.0, False, closing=True)
+        self._recent.clear()
+
+    def get_recent_state(self, current_observation: Any) -> list[Any]:
+        """The window that ends in `current_observation`, zero-padded: W observations."""
+        state = [*self._recent, current_observation]
+        missing = self.window_length - len(state)
+        return [rl_memory.zeroed_observation(current_observation)] * missing + state
+
+    def swap_recent(self, recent: list[Any]) -> list[Any]:
+        """Replace the recent window (without the current observation); returns the old one."""
+        old = list(self._recent)
+        self._recent.clear()
+        self._recent.extend(recent)
+        return old
+
+    def sample(self, batch_size: int, batch_idxs: Any = None) -> list[rl_memory.Experience]:
+        """The vendor's face of `sample_batch`: B `Experience`s, their states as arrays."""
+        batch = self.sample_batch(batch_size, batch_idxs)
+        columns = (batch.state, batch.action.tolist(), batch.reward.tolist(), batch.next_state,
+                   batch.terminated.tolist())  # fmt: skip
+        return list(map(rl_memory.Experience, *columns))
+
+    def sample_batch(self, batch_size: int, indices: Any = None) -> Batch:
+        """Draw `batch_size` transitions, or take those that start at the logical `indices` [B].
+
+        Raises:
+            ValueError: fewer than window + 2 entries, or an index that starts no transition.
+        """
+        if self._size < self.window_length + 2:
+            raise ValueError(
+                f"expected at least window_length + 2 = {self.window_length + 2} entries to "
+                f"sample from, there are {self._size}"
+            )
+        if indices is None:
+            start = self._draw(batch_size)  # [B]
+        else:
+            start = np.asarray(indices)  # [B]
+            if start.min() < 0 or start.max() >= self._size - 1 or self._is_closing(start).any():
+                raise ValueError(f"indices: {start.tolist()} do not all start a transition")
+        return self._gather(start)
+
+    def _draw(self, batch_size: int) -> np.ndarray:
+        # Once the ring has wrapped, what came before the oldest entry is unknown: start at the
+        # first whose whole window is stored. Of two neighbours at most one is a closing entry,
+        # so there always is a transition to find.
+        low = self.window_length - 1 if self._size == self.limit else 0
+        high = self._size - 1
+        start = self._generator.integers(low, high, size=batch_size)  # [B]
+        for _ in range(_REDRAWS):
+            wrong = self._is_closing(start)  # [B]
+            count = np.count_nonzero(wrong)
+            if not count:
+                return start
+            start[wrong] = self._generator.integers(low, high, size=count)  # [count]
+        wrong = self._is_closing(start)  # [B]
+        valid = low + np.flatnonzero(~self._is_closing(np.arange(low, high)))
+        start[wrong] = self._generator.choice(valid, size=np.count_nonzero(wrong))
+        return start
+
+    def _gather(self, start: np.ndarray) -> Batch:
+        observations = self._observations
+        assert observations is not None
+        offsets = np.arange(1 - self.window_length, 2)  # [W + 1]
+        logical = start[:, None] + offsets  # [B, W + 1]
+        frames = observations[self._physical(logical)]  # [B, W + 1, *observation]
+        if self.window_length > 1:
+            # From the newest backwards: a frame is outside once a closing entry lies at or
+            # after it, or where it would lie before the first entry.
+            older = logical[:, -3::-1]  # [B, W - 1]
+            outside = self._is_closing(older) | (older < 0)  # [B, W - 1]
+            outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
+            frames[:, : self.window_length - 1][outside] = 0
+        row = self._physical(start)  # [B]
+        return Batch(
+            frames[:, :-1],
+            self._actions[row],
+            self._rewards[row],
+            frames[:, 1:],
+            self._terminated[row],
+        )
+
+    def _physical(self, logical: np.ndarray) -> np.ndarray:
+        oldest = self._next if self._size == self.limit else 0
+        return (logical + oldest) % self.limit
+
+    def _is_closing(self, logical: np.ndarray) -> np.ndarray:
+        return self._closing[self._physical(logical)]
+
+    def _store(
+        self, observation: Any, action: int, reward: float, terminated: bool, *, closing: bool
+    ) -> None:
+        if not isinstance(observation, tuple | dict):  # several inputs stay as they are
+            observation = np.asarray(observation)
+        if self._observations is None:
+            self._observations = _storage(self.limit, observation)
+        elif self._observations.dtype != object:
+            _check_like(observation, self._observations)
+        index = self._next
+        self._observations[index] = observation
+        self._actions[index] = action
+        self._rewards[index] = reward
+        self._terminated[index] = terminated
+        self._closing[index] = closing
+        self._next = (index + 1) % self.limit
+        self._size = min(self._size + 1, self.limit)
+
+
+def _storage(limit: int, observation: Any) -> np.ndarray:
+    """An empty ring for observations like this one; the system commits its pages as they fill."""
+    if isinstance(observation, np.ndarray) and observation.dtype != object:
+        return np.zeros((limit, *observation.shape), observation.dtype)
+    return np.empty(limit, object)
+
+
+def _check_like(observation: Any, stored: np.ndarray) -> None:
+    shape = np.shape(observation)
+    dtype = np.asarray(observation).dtype
+    if shape != stored.shape[1:] or not np.can_cast(dtype, stored.dtype, "same_kind"):
+        raise ValueError(
+            f"the environment returned an observation of shape {shape} and dtype {dtype}; the "
+            f"ones before had shape {stored.shape[1:]} and dtype {stored.dtype}"
+        )

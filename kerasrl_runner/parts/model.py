@@ -1,0 +1,129 @@
+"""From a preset's layers to a Keras Sequential that ends in Q values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kerasrl_runner.errors import PresetError
+from kerasrl_runner.keras_rl import keras, tf
+from kerasrl_runner.parts.imports import imported_class
+
+Q_HEAD = "q_values"
+
+
+@keras.utils.register_keras_serializable("kerasrl_runner")
+class DuelingHead(keras.layers.Dense):
+    """Features [B, F] -> Q values [B, A] by one Dense of A + 1 units; unit 0 is the value V.
+
+    Wang et al. 2016, equation 9 (avg), 8 (max) and 7 (naive): Q = V + A - mean(A), V + A - max(A),
+    V + A. The vendor's (rl/agents/dqn.py:115-136) is a Lambda, which Keras refuses to load (D13).
+    """
+
+    def __init__(self, nb_actions: int, dueling_type: str = "avg", **kwargs: Any) -> None:
+        kwargs.pop("units", None)
+        super().__init__(nb_actions + 1, **kwargs)
+        self.nb_actions = nb_actions
+        self.dueling_type = dueling_type
+
+    def call(self, inputs: Any) -> Any:
+        """[B, F] -> [B, A]."""
+        outputs = super().call(inputs)  # [B, A + 1]
+        value, advantage = outputs[:, :1], outputs[:, 1:]  # [B, 1], [B, A]
+        if self.dueling_type == "avg":
+            advantage -= tf.reduce_mean(advantage, axis=1, keepdims=True)
+        elif self.dueling_type == "max":
+            advantage -= tf.reduce_max(advantage, axis=1, keepdims=True)
+        return value + advantage
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*tuple(input_shape)[:-1], self.nb_actions)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["units"]
+        return {**config, "nb_actions": self.nb_actions, "dueling_type": self.dueling_type}
+
+
+def build_q_network(
+    layers: Sequence[tuple[str, dict[str, Any]]],
+    input_shape: tuple[int, ...],
+    nb_actions: int,
+    dueling_type: str | None = None,
+) -> Any:
+    """A Sequential from states [B, *input_shape] to Q values [B, nb_actions].
+
+    Args:
+        layers: (name, arguments) of each layer between the input and the head.
+        dueling_type: "avg", "max" or "naive" for a dueling head, None for a plain one.
+
+    Raises:
+        PresetError: Keras refuses a layer's arguments or place.
+    """
+    model = keras.Sequential([keras.layers.InputLayer(input_shape=input_shape)])
+    for number, (name, arguments) in enumerate(layers):
+        key = f"model.layers.{number} ({name})"
+        if name == "Dense" and len(model.output_shape) > 2:
+            model.add(keras.layers.Flatten())
+        _add(model, _layer(name, arguments, key), key)
+    if len(model.output_shape) > 2:
+        model.add(keras.layers.Flatten())
+    if dueling_type is None:
+        head = keras.layers.Dense(nb_actions, name=Q_HEAD)
+    else:
+        head = DuelingHead(nb_actions, dueling_type, name=Q_HEAD)
+    _add(model, head, "model.layers")
+    return model
+
+
+def with_dueling_head(model: Any, dueling_type: str) -> Any:
+    """`model` with its Q head replaced by a dueling one on the same features.
+
+    The vendor takes the second last layer, which for a head of Dense and Activation is the
+    Dense's A-unit *output* (D13b); here all that belongs to the head is left behind.
+
+    Raises:
+        ValueError: `dueling_type` is unknown, or the model does not end in a Dense.
+    """
+    if dueling_type not in ("avg", "max", "naive"):
+        raise ValueError(f'dueling_type: expected "avg", "max" or "naive", got {dueling_type!r}')
+    layers = list(model.layers)
+    while layers and isinstance(layers[-1], keras.layers.Activation):
+        layers.pop()
+    if not layers or not isinstance(layers[-1], keras.layers.Dense):
+        raise ValueError("a dueling network needs a model that ends in Dense (and Activation)")
+    nb_actions = int(model.output_shape[-1])
+    head = DuelingHead(nb_actions, dueling_type, name=Q_HEAD)
+    return keras.Model(model.inputs, head(layers[-1].input))
+
+
+def _layer(name: str, arguments: dict[str, Any], key: str) -> Any:
+    if ":" in name:
+        layer_class = imported_class(name, keras.layers.Layer, key)
+    else:
+        layer_class = getattr(keras.layers, name)
+    arguments = dict(arguments)
+    inner = arguments.get("layer")
+    if isinstance(inner, dict) and len(inner) == 1:  # Bidirectional, TimeDistributed
+        inner_name, inner_arguments = next(iter(inner.items()))
+        if inner_name == "Lambda" or not (":" in inner_name or hasattr(keras.layers, inner_name)):
+            raise PresetError(f'{key}: layer: "{inner_name}" is no Keras layer to wrap.')
+        arguments["layer"] = _layer(inner_name, inner_arguments, f"{key}.layer")
+    try:
+        return layer_class(**arguments)
+    except Exception as error:  # Keras judges a layer's arguments, and raises whatever it likes
+        raise PresetError(f"{key}: Keras refuses these arguments: {_first_line(error)}") from error
+
+
+def _add(model: Any, layer: Any, key: str) -> None:
+    try:
+        model.add(layer)
+    except Exception as error:
+        raise PresetError(
+            f"{key}: Keras cannot put this layer after an output of shape "
+            f"{tuple(model.output_shape)}: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

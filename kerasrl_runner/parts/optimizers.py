@@ -1,0 +1,56 @@
+"""Keras optimizers, and the legacy ones that the vendor's training path needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasrl_runner.errors import PresetError
+from kerasrl_runner.keras_rl import keras
+
+# Arguments of new-style optimizers alone: those that would change the update, and the rest.
+_CANNOT = ("weight_decay", "use_ema")
+_NEEDLESS = ("ema_momentum", "ema_overwrite_frequency", "jit_compile", "is_legacy_optimizer")
+
+
+def build_optimizer(name: str, arguments: dict[str, Any]) -> Any:
+    """A Keras optimizer; `learning_rate` may be {"PolynomialDecay": {...}} or another schedule.
+
+    Raises:
+        PresetError: Keras refuses the arguments.
+    """
+    key = f"optimizer.{name}"
+    arguments = dict(arguments)
+    rate = arguments.get("learning_rate")
+    try:
+        if isinstance(rate, dict):
+            schedule, schedule_arguments = next(iter(rate.items()))
+            key = f"{key}.learning_rate.{schedule}"
+            schedule_class = getattr(keras.optimizers.schedules, schedule)
+            arguments["learning_rate"] = schedule_class(**schedule_arguments)
+            key = f"optimizer.{name}"
+        return getattr(keras.optimizers, name)(**arguments)
+    except Exception as error:  # Keras judges the arguments, and raises whatever it likes
+        raise PresetError(f"{key}: Keras refuses these arguments: {error}") from error
+
+
+def legacy_optimizer(optimizer: Any) -> Any:
+    """A fresh legacy optimizer equal to a name, a legacy or a new-style optimizer (D6c).
+
+    rl/util.py:86 works with `optimizers.legacy` alone.
+
+    Raises:
+        ValueError: the optimizer has no legacy twin, or uses what legacy ones cannot do.
+    """
+    if isinstance(optimizer, str):
+        optimizer = keras.optimizers.get(optimizer)
+    name = type(optimizer).__name__
+    legacy_class = getattr(keras.optimizers.legacy, name, None)
+    if legacy_class is None:
+        raise ValueError(f"{name} has no legacy twin, which keras-rl needs; use Adam, for example")
+    config = optimizer.get_config()
+    for argument in _CANNOT:
+        if config.pop(argument, None):
+            raise ValueError(f"{name}: keras-rl's legacy optimizers cannot do {argument}")
+    for argument in _NEEDLESS:
+        config.pop(argument, None)
+    return legacy_class.from_config(config)

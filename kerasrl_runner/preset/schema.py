@@ -1,0 +1,282 @@
+"""A preset as frozen, checked data. Each section speaks the words of the library it configures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    RootModel,
+    field_validator,
+    model_validator,
+)
+
+from kerasrl_runner.errors import nearest
+from kerasrl_runner.preset.names import KERAS_LAYERS, LEARNING_RATE_SCHEDULES, RESERVED_LAYER_NAMES
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+_Probability = Annotated[float, Field(ge=0, le=1)]
+_Clip = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
+_Scale = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
+
+
+class _Section(BaseModel):
+    """Strict: TOML's types are taken as they are, 1.0 is no integer and "1" no number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Env(_Section):
+    """`gymnasium.make` arguments, and what is done to what the environment returns."""
+
+    id: str = Field(min_length=1)
+    max_episode_steps: int | None = Field(default=None, ge=1)
+    kwargs: dict[str, Any] = {}
+    observation_scale: float | _Scale = 1.0
+    reward_scale: float = 1.0
+
+    @field_validator("reward_scale")
+    @classmethod
+    def _not_zero(cls, value: float) -> float:
+        if value == 0:
+            raise ValueError("a scale of 0 hides every reward; expected any other number")
+        return value
+
+
+class Layer(RootModel[dict[str, dict[str, Any]]]):
+    """One Keras layer: `{ Dense = { units = 24 } }`, or `{ "module:Class" = { ... } }`."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    @model_validator(mode="after")
+    def _one_known_layer(self) -> Layer:
+        if len(self.root) != 1:
+            raise ValueError(
+                f"expected one layer a table, such as {{ Dense = {{ units = 24 }} }}, received "
+                f"{len(self.root)}: {', '.join(self.root) or 'none'}"
+            )
+        if self.name == "Lambda":
+            raise ValueError(
+                "Lambda layers carry code and are refused; write a keras.layers.Layer class and "
+                'name it "module:Class"'
+            )
+        if ":" not in self.name and self.name not in KERAS_LAYERS:
+            raise ValueError(
+                f'no Keras layer for a Sequential is called "{self.name}".'
+                f"{nearest(self.name, list(KERAS_LAYERS))} A layer of your own is spelled "
+                f'"module:Class"'
+            )
+        if self.arguments.get("name") in RESERVED_LAYER_NAMES:
+            raise ValueError(
+                f'the layer name "{self.arguments["name"]}" is keras-rl\'s own; choose another'
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        return next(iter(self.root))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return next(iter(self.root.values()))
+
+
+class Model(_Section):
+    """The layers between the observation and the Q head; both ends are added."""
+
+    layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_tuple)]
+
+
+class Memory(_Section):
+    """rl.memory.SequentialMemory; `limit` in stored observations."""
+
+    limit: int = Field(default=50_000, ge=1)
+    window_length: int = Field(default=1, ge=1)
+
+
+class EpsGreedy(_Section):
+    eps: _Probability = 0.1
+
+
+class Greedy(_Section):
+    pass
+
+
+class Boltzmann(_Section):
+    tau: float = Field(default=1.0, gt=0)
+    clip: _Clip = (-500.0, 500.0)
+
+
+class MaxBoltzmann(Boltzmann):
+    eps: _Probability = 0.1
+
+
+class BoltzmannGumbel(_Section):
+    C: float = Field(default=1.0, gt=0)
+
+
+class LinearAnnealed(_Section):
+    inner_policy: Policy
+    attr: str
+    value_max: float
+    value_min: float
+    value_test: float
+    nb_steps: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _anneals_a_number(self) -> LinearAnnealed:
+        name, inner = self.inner_policy.chosen
+        numbers = [key for key, value in inner if isinstance(value, float)]
+        if self.attr not in numbers:
+            raise ValueError(
+                f'attr = "{self.attr}" is nothing that {name} could anneal; expected '
+                f"{' or '.join(numbers) or 'another inner policy: it has no number'}"
+            )
+        return self
+
+
+class _OneTable(_Section):
+    """A section that holds exactly one table, whose name chooses the class."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> _OneTable:
+        chosen = [key for key, value in self if value is not None]
+        if len(chosen) != 1:
+            raise ValueError(
+                f"expected exactly one of {', '.join(type(self).model_fields)}; received "
+                f"{' and '.join(chosen) or 'none'}"
+            )
+        return self
+
+    @property
+    def chosen(self) -> tuple[str, Any]:
+        """The chosen class's name and its arguments."""
+        return next((key, value) for key, value in self if value is not None)
+
+
+class Policy(_OneTable):
+    """One class of rl.policy."""
+
+    EpsGreedyQPolicy: EpsGreedy | None = None
+    GreedyQPolicy: Greedy | None = None
+    BoltzmannQPolicy: Boltzmann | None = None
+    MaxBoltzmannQPolicy: MaxBoltzmann | None = None
+    BoltzmannGumbelQPolicy: BoltzmannGumbel | None = None
+    LinearAnnealedPolicy: LinearAnnealed | None = None
+
+
+class Agent(_Section):
+    """rl.agents.DQNAgent's own arguments."""
+
+    gamma: _Probability = 0.99
+    batch_size: int = Field(default=32, ge=1)
+    nb_steps_warmup: int = Field(default=1_000, ge=0)
+    train_interval: int = Field(default=1, ge=1)
+    target_model_update: int | float = Field(default=10_000, gt=0)
+    delta_clip: float = Field(default=float("inf"), gt=0, allow_inf_nan=True)
+    enable_double_dqn: bool = False
+    enable_dueling_network: bool = False
+    dueling_type: Literal["avg", "max", "naive"] = "avg"
+
+    @field_validator("target_model_update")
+    @classmethod
+    def _rate_or_steps(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
+            raise ValueError(
+                f"expected a rate below 1 (soft) or a whole number of env steps (hard), received "
+                f"{value}"
+            )
+        return value
+
+
+_OptimizerArguments = dict[str, Any] | None
+
+
+class Optimizer(_OneTable):
+    """One Keras optimizer with its arguments; `learning_rate` may be a table of one schedule."""
+
+    Adadelta: _OptimizerArguments = None
+    Adagrad: _OptimizerArguments = None
+    Adam: _OptimizerArguments = None
+    Adamax: _OptimizerArguments = None
+    Ftrl: _OptimizerArguments = None
+    Nadam: _OptimizerArguments = None
+    RMSprop: _OptimizerArguments = None
+    SGD: _OptimizerArguments = None
+
+    @model_validator(mode="after")
+    def _known_schedule(self) -> Optimizer:
+        rate = self.chosen[1].get("learning_rate", 1e-3)
+        if isinstance(rate, dict):
+            known = [name for name in rate if name in LEARNING_RATE_SCHEDULES]
+            if len(rate) != 1 or len(known) != 1 or not isinstance(rate[known[0]], dict):
+                wrong = next((name for name in rate if name not in known), "")
+                hint = nearest(wrong, list(LEARNING_RATE_SCHEDULES))
+                raise ValueError(
+                    f"learning_rate: expected a number or a table of one of "
+                    f"{', '.join(LEARNING_RATE_SCHEDULES)}; received "
+                    f"{', '.join(rate) or 'nothing'}.{hint}"
+                )
+        elif isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e6:
+            raise ValueError(f"learning_rate: expected a number above 0, received {rate!r}")
+        return self
+
+
+class Fit(_Section):
+    """rl.core.Agent.fit: `nb_steps` counts env steps."""
+
+    nb_steps: int = Field(default=50_000, ge=1)
+    nb_max_episode_steps: int | None = Field(default=None, ge=1)
+
+
+class Evaluate(_Section):
+    """Periodic greedy evaluation: the best weights are kept by it. `every_steps = 0`: none."""
+
+    every_steps: int = Field(default=5_000, ge=0)
+    episodes: int = Field(default=5, ge=1)
+    nb_max_episode_steps: int = Field(default=10_000, ge=1)
+    stop_at_return: float | None = None
+
+
+class Test(_Section):
+    """rl.core.Agent.test. Episodes are capped, so that an endless one cannot hang."""
+
+    nb_episodes: int = Field(default=5, ge=1)
+    nb_max_episode_steps: int = Field(default=10_000, ge=1)
+
+
+class Preset(_Section):
+    """Everything that a run is made of, but its seed, engine and folder."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    env: Env
+    model: Model
+    memory: Memory = Memory()
+    policy: Policy = Policy(EpsGreedyQPolicy=EpsGreedy())
+    agent: Agent = Agent()
+    optimizer: Optimizer = Optimizer(Adam={"learning_rate": 1e-3})
+    fit: Fit = Fit()
+    evaluate: Evaluate = Evaluate()
+    test: Test = Test()
+
+    # Where the file lay: its modules can be imported. Not part of what the preset says.
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        return self._folder
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Preset) and self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]

@@ -1,0 +1,1 @@
+"""One run: training, evaluation, testing, and what is logged of them."""

@@ -1,0 +1,103 @@
+"""Listeners of a run: the CSV log, the progress line, the clock."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from kerasrl_runner.runs.events import EpisodeEvent, Listener, StepEvent
+
+
+class CsvLog(Listener):
+    """log.csv: a row an episode, on disk as soon as the episode ends."""
+
+    FIELDS = ("episode", "env_steps", "return", "length", "end", "epsilon", "loss")
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(self.FIELDS)
+        self._file.flush()
+
+    def on_episode(self, event: EpisodeEvent) -> None:
+        self._writer.writerow(
+            [
+                event.episode,
+                event.env_steps,
+                event.episode_return,
+                event.episode_length,
+                "terminated" if event.terminated else "truncated",
+                "" if event.epsilon is None else event.epsilon,
+                "" if event.loss is None else event.loss,
+            ]
+        )
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Progress(Listener):
+    """One line on stderr that a person can follow; nothing where stderr is no terminal."""
+
+    def __init__(self, env_steps: int) -> None:
+        self._bar = tqdm(
+            total=env_steps, unit=" steps", disable=not sys.stderr.isatty(), dynamic_ncols=True
+        )
+        self._returns: deque[float] = deque(maxlen=20)
+
+    def on_step(self, event: StepEvent) -> None:
+        self._bar.update(1)
+
+    def on_episode(self, event: EpisodeEvent) -> None:
+        if self._bar.disable:
+            return
+        self._returns.append(event.episode_return)
+        shown: dict[str, Any] = {
+            "episodes": event.episode + 1,
+            "mean return of 20": f"{sum(self._returns) / len(self._returns):.1f}",
+        }
+        if event.epsilon is not None:
+            shown["epsilon"] = f"{event.epsilon:.3f}"
+        self._bar.set_postfix(shown, refresh=False)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class TrainingClock(Listener):
+    """Seconds and env steps of training alone.
+
+    It starts after the first learn step, which builds the vendor's graph, and stands still while
+    it is paused for an evaluation.
+    """
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._first = self._last = 0
+        self._now = 0.0
+        self._paused = 0.0
+
+    def on_step(self, event: StepEvent) -> None:
+        self._now = time.perf_counter()
+        self._last = event.env_steps
+        if self._started is None and event.loss is not None:
+            self._started, self._first = self._now, event.env_steps
+
+    def pause(self, seconds: float) -> None:
+        """Leave out `seconds` that just went by."""
+        if self._started is not None:
+            self._paused += seconds
+
+    @property
+    def env_steps_per_second(self) -> float | None:
+        """None before two learn steps were seen."""
+        if self._started is None or self._last == self._first:
+            return None
+        return (self._last - self._first) / (self._now - self._started - self._paused)

@@ -1,0 +1,218 @@
+"""`test`: which weights, and greedy episodes of them by keras-rl's own loop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kerasrl_runner.build import build_agent, build_environment
+from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.environments.display import can_open_window
+from kerasrl_runner.environments.make import render_modes
+from kerasrl_runner.environments.seeds import TEST
+from kerasrl_runner.errors import EnvironmentFailed, RunError, UsageError, WeightsError
+from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_finished
+from kerasrl_runner.files.shipped import shipped_folder
+from kerasrl_runner.files.weights_file import WeightsFile, read_weights
+from kerasrl_runner.keras_rl import Callback
+from kerasrl_runner.pictures.video import check_video_path, video
+from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
+from kerasrl_runner.runs.evaluation import Episode, Score
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tested: a preset, its weights, and where they are from."""
+
+    preset: Preset
+    weights: WeightsFile
+    path: Path
+    origin: str
+    run: RunDirectory | None
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What `test` found."""
+
+    preset: str
+    weights: str
+    engine: str
+    score: Score
+    video: str | None
+    interrupted: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON as it stands; None for means of no episode."""
+        episodes = [
+            {"return": e.episode_return, "length": e.episode_length, "seed": e.seed}
+            for e in self.score.episodes
+        ]
+        return {
+            "preset": self.preset,
+            "weights": self.weights,
+            "engine": self.engine,
+            "episodes": episodes,
+            "mean_return": self.score.mean_return if episodes else None,
+            "std_return": self.score.std_return if episodes else None,
+            "video": self.video,
+        }
+
+
+def find_subject(
+    preset: str | Path | Preset | None = None,
+    run: str | None = None,
+    weights: str | Path | None = None,
+) -> Subject:
+    """Choose what to test: the named weights or run, else the newest finished run (of the
+    preset, if one is named), else the shipped weights (of the preset, or of cartpole).
+
+    Raises:
+        UsageError: a run and weights both, or weights that do not say their preset.
+        RunError, PresetError, WeightsError: what was named is not there or does not fit.
+    """
+    if run is not None and weights is not None:
+        raise UsageError("--run and --weights both say what to test; give one of them.")
+    named = preset if preset is None or isinstance(preset, Preset) else load_preset(preset)
+    if weights is not None:
+        path = Path(weights)
+        return _of_file(path, named, f"the weights {path}", None)
+    directory = find_run(run) if run is not None else None
+    if directory is None:
+        directory = newest_finished(named.name if named else None)
+    if directory is not None:
+        path = directory.best_file if directory.best_file.exists() else directory.weights_file
+        if not path.exists():
+            raise RunError(f"the run {directory.path} has no weights yet.")
+        kind = "best" if path == directory.best_file else "last"
+        return _of_file(path, named, f"the {kind} weights of run {directory.path}", directory)
+    name = named.name if named else "cartpole"
+    path = shipped_folder("weights") / f"{name}.h5"
+    if not path.exists():
+        raise RunError(
+            f"there is no finished run of {name}, and no shipped weights. Train it first: "
+            f"kerasrl-run fit --preset {preset or name}"
+        )
+    return _of_file(path, named, f"the shipped weights of {name}", None)
+
+
+def _of_file(path: Path, named: Preset | None, origin: str, run: RunDirectory | None) -> Subject:
+    weights = read_weights(path)
+    recorded = None
+    if "preset" in weights.attributes:
+        recorded = preset_from_toml(str(weights.attributes["preset"]), str(path))
+        if run is not None:
+            folder = run.record().get("preset_folder")
+            recorded._folder = Path(folder) if folder else None
+    if named is None and recorded is None:
+        raise UsageError(f"{path} does not say which preset it is of; give --preset.")
+    if named is not None and recorded is not None and named.env.id != recorded.env.id:
+        raise WeightsError(
+            f"{path} was trained on {recorded.env.id}, and {named.name} plays {named.env.id}. "
+            f"Give weights of that environment, or leave out --preset."
+        )
+    preset = named or recorded
+    assert preset is not None
+    return Subject(preset, weights, path, origin, run)
+
+
+def play_subject(
+    subject: Subject,
+    *,
+    episodes: int | None = None,
+    seed: int = 0,
+    visualize: bool = False,
+    video_file: Path | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> TestResult:
+    """Greedy episodes by keras-rl's `DQNAgent.test`, each of a capped length (D22).
+
+    Args:
+        visualize: in a window; without a display into a video in the run directory, or in the
+            working folder, and `say` tells so.
+        video_file: a video of all episodes, in any case.
+
+    Raises:
+        UsageError, EnvironmentFailed, WeightsError: see the messages.
+    """
+    preset = subject.preset
+    count = preset.test.nb_episodes if episodes is None else episodes
+    if count < 1:
+        raise UsageError(f"--episodes: expected 1 or more, received {count}.")
+    if video_file is None and visualize and not can_open_window():
+        folder = subject.run.path if subject.run else Path()
+        video_file = folder / f"{preset.name}.mp4"
+        say(f"There is no display to open a window on; the video goes to {video_file}")
+    render_mode = "rgb_array" if video_file else "human" if visualize else None
+    _check_rendering(preset, render_mode, video_file)
+    environment = build_environment(preset, seed, TEST, render_mode)
+    with contextlib.closing(environment), contextlib.ExitStack() as stack:
+        agent = build_agent(preset, environment, seed)
+        agent.set_weights(subject.weights)
+        results = _Results(environment)
+        callbacks: list[Callback] = [results]
+        if video_file:
+            rate = float(environment.env.metadata.get("render_fps") or 30)
+            callbacks.append(_Recorder(environment, stack.enter_context(video(video_file, rate))))
+        agent.test(
+            environment,
+            count,
+            callbacks=callbacks,
+            visualize=False,
+            nb_max_episode_steps=preset.test.nb_max_episode_steps,
+            verbose=0,
+        )
+    return TestResult(
+        preset=preset.name,
+        weights=str(subject.path),
+        engine="keras-rl",
+        score=Score(tuple(results.episodes)),
+        video=str(video_file) if video_file else None,
+        interrupted=agent.interrupted,
+    )
+
+
+def _check_rendering(preset: Preset, render_mode: str | None, video_file: Path | None) -> None:
+    if video_file is not None:
+        check_video_path(video_file)
+    if render_mode is None:
+        return
+    offered = render_modes(preset.env)
+    if render_mode not in offered:
+        raise EnvironmentFailed(
+            f"{preset.env.id} cannot be shown: it offers the render modes "
+            f"{', '.join(offered) or 'none'}, and {render_mode} is needed. Leave out --visualize."
+        )
+
+
+class _Results(Callback):
+    """Takes down each episode as it ends."""
+
+    def __init__(self, environment: KerasRLEnvironment) -> None:
+        super().__init__()
+        self.episodes: list[Episode] = []
+        self._environment = environment
+
+    def on_episode_end(self, episode: int, logs: dict[str, Any] | None = None) -> None:
+        played = self._environment
+        self.episodes.append(
+            Episode(played.episode_return, played.episode_length, played.episode_seed)
+        )
+
+
+class _Recorder(Callback):
+    """Adds a frame before each step and after an episode's last."""
+
+    def __init__(self, environment: KerasRLEnvironment, add: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._environment = environment
+        self._add = add
+
+    def on_step_begin(self, step: int, logs: dict[str, Any] | None = None) -> None:
+        self._add(self._environment.render())
+
+    def on_episode_end(self, episode: int, logs: dict[str, Any] | None = None) -> None:
+        self._add(self._environment.render())
