@@ -7,7 +7,6 @@ BIN := .venv/bin
 run: .venv/installed
 	@$(BIN)/kerasrl-run fit --preset cartpole
 	@$(BIN)/kerasrl-run test --episodes 5
-	@$(BIN)/python -m kerasrl_runner.reuse
 
 test: .venv/tests-installed
 	$(BIN)/python -m pytest -m "not slow"

@@ -25,6 +25,11 @@ from kerasrl_runner.parts.weights import layers_of, set_layers
 # D22: a greedy policy may never end an episode.
 TEST_EPISODE_STEPS = 10_000
 
+# What a test leaves as it was, since it may run inside a fit (D18b).
+_TRAINING_STATE = (
+    "training", "_step", "_closing", "recent_observation", "recent_action", "stop_training",
+)  # fmt: skip
+
 
 class GuardedDQNAgent(rl_dqn.DQNAgent):
     """rl.agents.DQNAgent on today's stack. Takes the vendor's arguments.
@@ -203,8 +208,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         if visualize:
             loggers.append(rl_callbacks.Visualizer())
         relay = CallbackRelay(self, [*(callbacks or []), *loggers])
-        kept = (self.training, self._step, self._closing, self.recent_observation,
-                self.recent_action, self.stop_training)  # fmt: skip
+        kept = {name: getattr(self, name) for name in _TRAINING_STATE}
         window = self.memory.swap_recent([])
         self.stop_training = False
         try:
@@ -216,8 +220,8 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
             self.interrupted = not self.stop_training
         finally:
             self.memory.swap_recent(window)
-            (self.training, self._step, self._closing, self.recent_observation,
-             self.recent_action, self.stop_training) = kept  # fmt: skip
+            for name, value in kept.items():
+                setattr(self, name, value)
         return relay.history
 
     def save_weights(self, filepath: str | Path, overwrite: bool = False) -> None:

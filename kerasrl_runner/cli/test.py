@@ -11,6 +11,13 @@ import click
 from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
 from kerasrl_runner.preset import load_preset
 
+_REUSE = """
+Weights: {weights}
+Reuse them in any script:
+    from kerasrl_runner import load_model
+    model = load_model("{weights}")
+    q_values = model.predict(observation.reshape(1, *model.input_shape[1:]))"""
+
 
 @click.command()
 @click.option("--preset", help="Shipped name or .toml file.")
@@ -63,5 +70,6 @@ def command(
             )
         if result.video:
             click.echo(f"Video: {result.video}")
+        click.echo(_REUSE.format(weights=result.weights))
     if result.interrupted:
         sys.exit(EXIT_INTERRUPTED)

@@ -130,10 +130,12 @@ def _merge(base: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = value
-        if isinstance(old, dict) and isinstance(value, Mapping):
-            if key not in _ONE_TABLE or not set(old).isdisjoint(value):
-                merged[key] = _merge(old, value)
+        if not (isinstance(old, dict) and isinstance(value, Mapping)):
+            merged[key] = value
+        elif key in _ONE_TABLE and set(old).isdisjoint(value):
+            merged[key] = value
+        else:
+            merged[key] = _merge(old, value)
     return merged
 
 
