@@ -63,11 +63,12 @@ def build_q_network(
     model = keras.Sequential([keras.layers.InputLayer(input_shape=input_shape)])
     for number, (name, arguments) in enumerate(layers):
         key = f"model.layers.{number} ({name})"
-        if name == "Dense" and len(model.output_shape) > 2:
-            model.add(keras.layers.Flatten())
-        _add(model, _layer(name, arguments, key), key)
-    if len(model.output_shape) > 2:
-        model.add(keras.layers.Flatten())
+        if name == "Dense":
+            _flatten(model)
+        # Keras counts names over the whole process; files of equal runs are to be equal.
+        named = {"name": f"layer_{number}", **arguments}
+        _add(model, _layer(name, named, key), key)
+    _flatten(model)
     if dueling_type is None:
         head = keras.layers.Dense(nb_actions, name=Q_HEAD)
     else:
@@ -95,6 +96,12 @@ def with_dueling_head(model: Any, dueling_type: str) -> Any:
     nb_actions = int(model.output_shape[-1])
     head = DuelingHead(nb_actions, dueling_type, name=Q_HEAD)
     return keras.Model(model.inputs, head(layers[-1].input))
+
+
+def _flatten(model: Any) -> None:
+    """Flatten the model's output where it is more than a vector."""
+    if len(model.output_shape) > 2:
+        model.add(keras.layers.Flatten(name=f"flatten_{len(model.layers)}"))
 
 
 def _layer(name: str, arguments: dict[str, Any], key: str) -> Any:

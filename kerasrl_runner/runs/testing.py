@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,8 @@ def play_subject(
         folder = subject.run.path if subject.run else Path()
         video_file = folder / f"{preset.name}.mp4"
         say(f"There is no display to open a window on; the video goes to {video_file}")
+    if video_file is not None:
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # frames alone need no display
     render_mode = "rgb_array" if video_file else "human" if visualize else None
     _check_rendering(preset, render_mode, video_file)
     environment = build_environment(preset, seed, TEST, render_mode)
