@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, vendor_parts_replaced
-from kerasrl_runner.agents.relay import CallbackRelay
+from kerasrl_runner.agents.relay import (
+    CallbackRelay,
+    refuse_vendor_loops,
+    test_loggers,
+    training_loggers,
+)
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.errors import TrainingDiverged
 from kerasrl_runner.files.weights_file import WeightsFile, read_weights, write_weights
-from kerasrl_runner.keras_rl import rl_callbacks, rl_dqn
+from kerasrl_runner.keras_rl import rl_dqn
 from kerasrl_runner.parts.architecture import architecture_of, check_same
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import with_dueling_head
@@ -62,15 +67,14 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
             )
         if kwargs.get("target_model_update") == 0:
             raise ValueError("target_model_update=0 would never update the target; expected > 0")
-        self._graph = PrivateGraph()
         self._step = 0
         self._keep_step = False
         self._closing = False
         self._environment: KerasRLEnvironment | None = None
         self.interrupted = False
         self.stop_training = False
-        network = clone_into_graph(self._graph, model)
-        with self._graph:
+        self._scope, network = self._adopt(model)
+        with self._scope:
             if enable_dueling_network:  # D13, D13b: the vendor's head is a Lambda in a wrong place
                 network = with_dueling_head(network, dueling_type)
             super().__init__(
@@ -102,7 +106,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
 
     def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
         """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
-        with self._graph, vendor_parts_replaced():
+        with self._scope, vendor_parts_replaced():
             super().compile(legacy_optimizer(optimizer), [*(metrics or [])])
 
     def process_state_batch(self, batch: Any) -> Any:
@@ -115,7 +119,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
 
     def compute_batch_q_values(self, state_batch: Any) -> np.ndarray:
         """Q values [B, A] of a list of B states."""
-        with self._graph:
+        with self._scope:
             return super().compute_batch_q_values(state_batch)
 
     def forward(self, observation: Any) -> int:
@@ -141,12 +145,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         self._closing = bool(terminal)
         truncated = self._environment is not None and self._environment.truncated
         learns = self._learns()
-        warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
-        try:
-            with self._graph:
-                metrics = super().backward(reward, bool(terminal) and not truncated)
-        finally:
-            self.nb_steps_warmup = warmup
+        metrics = self._store_and_learn(reward, bool(terminal) and not truncated, learns)
         if learns and not math.isfinite(metrics[0]):
             raise TrainingDiverged(
                 f"the loss became {metrics[0]} at env step {self.step}. Lower the learning rate, "
@@ -172,11 +171,9 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
 
         `nb_max_episode_steps` truncates: the update bootstraps over it (D5).
         """
-        _refuse_vendor_loops(action_repetition, nb_max_start_steps)
+        refuse_vendor_loops(action_repetition, nb_max_start_steps)
         environment = as_keras_rl(env, nb_max_episode_steps)
-        loggers = [_logger(verbose, log_interval)] if verbose else []
-        if visualize:
-            loggers.append(rl_callbacks.Visualizer())
+        loggers = training_loggers(verbose, log_interval, visualize)
         relay = CallbackRelay(self, [*(callbacks or []), *loggers])
         self.stop_training = False
         with self._loop(relay, environment):
@@ -200,14 +197,11 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
 
         `visualize` defaults to whether the environment was made with a render_mode (D6).
         """
-        _refuse_vendor_loops(action_repetition, nb_max_start_steps)
+        refuse_vendor_loops(action_repetition, nb_max_start_steps)
         environment = as_keras_rl(env, nb_max_episode_steps)
         if visualize is None:
             visualize = environment.render_mode is not None
-        loggers = [rl_callbacks.TestLogger()] if verbose else []
-        if visualize:
-            loggers.append(rl_callbacks.Visualizer())
-        relay = CallbackRelay(self, [*(callbacks or []), *loggers])
+        relay = CallbackRelay(self, [*(callbacks or []), *test_loggers(verbose, visualize)])
         kept = {name: getattr(self, name) for name in _TRAINING_STATE}
         window = self.memory.swap_recent([])
         self.stop_training = False
@@ -234,7 +228,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
 
     def exported_weights(self) -> WeightsFile:
         """The online network's weights with its architecture, as files hold them."""
-        with self._graph:
+        with self._scope:
             architecture = architecture_of(self.model)
             return WeightsFile(layers_of(self.model), {"architecture": architecture})
 
@@ -248,7 +242,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
 
     def set_weights(self, weights: WeightsFile) -> None:
         """Put weights into the online and the target network. Raises WeightsError as above."""
-        with self._graph:
+        with self._scope:
             if "architecture" in weights.attributes:
                 check_same(architecture_of(self.model), weights.attributes["architecture"])
             set_layers(self.model, weights)
@@ -257,13 +251,28 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
 
     def update_target_model_hard(self) -> None:
         """Copy the online network's weights to the target network."""
-        with self._graph:
+        with self._scope:
             super().update_target_model_hard()
 
     def reset_states(self) -> None:
         """Forget the recent observation and any recurrent state."""
-        with self._graph:
+        with self._scope:
             super().reset_states()
+
+    def _adopt(self, model: Any) -> tuple[Any, Any]:
+        """Where TensorFlow's work happens, and the network to train there."""
+        graph = PrivateGraph()
+        return graph, clone_into_graph(graph, model)
+
+    def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
+        """The vendor's backward, its warm-up question answered by `learns`."""
+        warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
+        try:
+            with self._scope:
+                metrics: list[float] = super().backward(reward, terminated)
+        finally:
+            self.nb_steps_warmup = warmup
+        return metrics
 
     @contextlib.contextmanager
     def _loop(self, relay: CallbackRelay, environment: KerasRLEnvironment) -> Iterator[None]:
@@ -273,7 +282,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         self.interrupted = False
         self.memory.swap_recent([])
         try:
-            with self._graph:
+            with self._scope:
                 yield
         finally:
             if self.training and self.memory.inside_episode:  # D8: fit stops where it stands
@@ -291,17 +300,3 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         needed = max(self.nb_steps_warmup, self.batch_size, self.memory.window_length + 2)
         entries = min(self.memory.nb_entries + 1, self.memory.limit)
         return self.training and entries >= needed and self._step % self.train_interval == 0
-
-
-def _refuse_vendor_loops(action_repetition: int, nb_max_start_steps: int) -> None:
-    if action_repetition != 1 or nb_max_start_steps != 0:
-        raise ValueError(
-            f"action_repetition={action_repetition} and nb_max_start_steps={nb_max_start_steps}: "
-            f"expected 1 and 0. Frame skip and random starts belong into a gymnasium wrapper."
-        )
-
-
-def _logger(verbose: int, log_interval: int) -> Any:
-    if verbose == 1:
-        return rl_callbacks.TrainIntervalLogger(interval=log_interval)
-    return rl_callbacks.TrainEpisodeLogger()

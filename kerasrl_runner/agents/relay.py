@@ -85,3 +85,28 @@ class CallbackRelay(Callback):
     def _stop_if_asked(self) -> None:
         if self._agent.stop_training:
             raise StopTraining
+
+
+def training_loggers(verbose: int, log_interval: int, visualize: bool) -> list[Any]:
+    """The vendor's own callbacks for fit's arguments."""
+    loggers = [rl_callbacks.Visualizer()] if visualize else []
+    if verbose == 1:
+        loggers.append(rl_callbacks.TrainIntervalLogger(interval=log_interval))
+    elif verbose > 1:
+        loggers.append(rl_callbacks.TrainEpisodeLogger())
+    return loggers
+
+
+def test_loggers(verbose: int, visualize: bool) -> list[Any]:
+    """The vendor's own callbacks for test's arguments."""
+    loggers = [rl_callbacks.Visualizer()] if visualize else []
+    return [*loggers, rl_callbacks.TestLogger()] if verbose else loggers
+
+
+def refuse_vendor_loops(action_repetition: int, nb_max_start_steps: int) -> None:
+    """Raises ValueError for what the vendor's loops offer and a wrapper does right."""
+    if action_repetition != 1 or nb_max_start_steps != 0:
+        raise ValueError(
+            f"action_repetition={action_repetition} and nb_max_start_steps={nb_max_start_steps}: "
+            f"expected 1 and 0. Frame skip and random starts belong into a gymnasium wrapper."
+        )
