@@ -119,7 +119,8 @@ class Evaluation(Listener):
         self._environment.close()
 
     def _take(self, env_steps: int, score: Score) -> None:
-        is_best = self.best is None or score.mean_return > self.best[1].mean_return
+        # Of equal scores the later one's weights have seen more.
+        is_best = self.best is None or score.mean_return >= self.best[1].mean_return
         if is_best:
             self.best = (env_steps, score)
             self._save_best(env_steps, score)
