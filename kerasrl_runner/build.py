@@ -13,6 +13,7 @@ from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import make_environment
 from kerasrl_runner.environments.observations import encoder
 from kerasrl_runner.environments.seeds import TRAINING, episode_seeds
+from kerasrl_runner.errors import PresetError
 from kerasrl_runner.keras_rl import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy, keras
 from kerasrl_runner.parts.imports import make_importable
 from kerasrl_runner.parts.memory import SequentialMemory
@@ -79,16 +80,23 @@ def build_model(preset: Preset, environment: KerasRLEnvironment) -> Any:
 def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> GuardedDQNAgent:
     """A compiled agent of engine keras-rl."""
     settings = preset.agent
+    try:
+        memory = SequentialMemory(
+            preset.memory.limit,
+            preset.memory.window_length,
+            generator=np.random.default_rng(seed),
+        )
+    except (MemoryError, ValueError) as error:
+        raise PresetError(
+            f"memory.limit: {preset.memory.limit} entries do not fit into this machine: {error}. "
+            f"Lower the limit."
+        ) from error
     agent = GuardedDQNAgent(
         build_model(preset, environment),
         policy=_policy(preset.policy),
         enable_double_dqn=settings.enable_double_dqn,
         nb_actions=int(environment.action_space.n),
-        memory=SequentialMemory(
-            preset.memory.limit,
-            preset.memory.window_length,
-            generator=np.random.default_rng(seed),
-        ),
+        memory=memory,
         gamma=settings.gamma,
         batch_size=settings.batch_size,
         nb_steps_warmup=settings.nb_steps_warmup,
@@ -96,7 +104,12 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> G
         target_model_update=settings.target_model_update,
         delta_clip=settings.delta_clip,
     )
-    agent.compile(build_optimizer(*preset.optimizer.chosen))
+    name, arguments = preset.optimizer.chosen
+    optimizer = build_optimizer(name, arguments)
+    try:
+        agent.compile(optimizer)
+    except (TypeError, ValueError) as error:  # what Keras takes and only then cannot use
+        raise PresetError(f"optimizer.{name}: {error}") from error
     return agent
 
 

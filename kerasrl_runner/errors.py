@@ -50,11 +50,6 @@ def nearest(name: str, known: list[str]) -> str:
     """' Did you mean "x"?' for a misspelt `name`, or the empty string where nothing is near."""
     import difflib
 
-    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if not matches:  # difflib is case-sensitive; people are not
-        lowered = {entry.lower(): entry for entry in known}
-        matches = [
-            lowered[match]
-            for match in difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
-        ]
-    return f' Did you mean "{matches[0]}"?' if matches else ""
+    lowered = {entry.lower(): entry for entry in known}  # difflib minds the case, people do not
+    matches = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
+    return f' Did you mean "{lowered[matches[0]]}"?' if matches else ""

@@ -39,13 +39,15 @@ def command(
     loaded = load_preset(preset, overrides)
 
     from kerasrl_runner.environments.display import can_open_window
-    from kerasrl_runner.runs.testing import find_subject, play_subject
+    from kerasrl_runner.runs.testing import check_rendering, find_subject, play_subject
     from kerasrl_runner.runs.training import train
 
     def say(message: str) -> None:
         if not quiet:
             click.echo(message, err=as_json)
 
+    if visualize:
+        check_rendering(loaded, "human" if can_open_window() else "rgb_array")
     windowless = visualize and not can_open_window()
     if windowless:
         say("There is no display to open a window on; a video of the result follows the training.")

@@ -129,7 +129,11 @@ class KerasRLEnvironment:
         return self.env.render()
 
     def close(self) -> None:
-        self.env.close()
+        """Raises EnvironmentFailed where the environment's own close fails."""
+        try:
+            self.env.close()
+        except Exception as error:
+            raise self._failed("close", error) from error
 
     def _encoded(self, observation: Any) -> Any:
         if self.encode is not None:

@@ -89,13 +89,14 @@ def create_run(preset_name: str, preset_text: str, run_dir: Path | None) -> RunD
 
 
 def _new_folder(preset_name: str) -> Path:
+    runs_folder().mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     number = 1
     while True:
         suffix = "" if number == 1 else f"-{number}"
         path = runs_folder() / f"{preset_name}-{stamp}{suffix}"
         try:
-            path.mkdir(parents=True)
+            path.mkdir()
             return path
         except FileExistsError:
             number += 1
@@ -122,7 +123,7 @@ def find_run(run: str) -> RunDirectory:
     Raises:
         RunError: none or several answer to it.
     """
-    if Path(run).is_dir():
+    if os.path.isdir(run):
         directory = RunDirectory(Path(run))
         directory.record()
         return directory

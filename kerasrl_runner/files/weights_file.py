@@ -8,6 +8,7 @@ Keras 3 load such files; what this project adds are more attributes of the root.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ def read_weights(path: Path) -> WeightsFile:
             weights that are NaN or infinite.
     """
     check_suffix(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(f"there is no weights file {path}.")
     try:
         with h5py.File(path, "r") as file:

@@ -69,7 +69,8 @@ def _described(layer: Any) -> dict[str, Any]:
     config = {k: v for k, v in layer.get_config().items() if k not in _NOT_RECORDED}
     if isinstance(layer, DuelingHead) and layer.dueling_type != "max":
         del config["dueling_type"]
-        return {"class": "Dense", "config": {**config, "units": config.pop("nb_actions")}}
+        units = config.pop("nb_actions")
+        return {"class": "Dense", "config": {**config, "units": units}}
     if getattr(keras.layers, name, None) is not type(layer):
         name = f"{type(layer).__module__}:{name}"
     return {"class": name, "config": config}

@@ -36,7 +36,7 @@ def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray
         else:
             # imageio would scale frames to multiples of 16; the codec needs even sizes alone.
             writer = imageio.get_writer(temporary, fps=frames_per_second, macro_block_size=1)
-        with writer:
+        with contextlib.closing(writer):  # its own exit leaves ffmpeg running after an error
             yield lambda frame: writer.append_data(_even(np.asarray(frame)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import tomllib
 import typing
@@ -21,6 +23,9 @@ from kerasrl_runner.preset.schema import Preset
 
 # Tables that hold exactly one table, whose name is a class: another class replaces the whole.
 _ONE_TABLE = ("policy", "inner_policy", "optimizer", "learning_rate")
+
+# Deeper tables than anybody writes; beyond, reading and writing them would exhaust the stack.
+_MOST_KEYS = 20
 
 # pydantic speaks of Python's types, a preset's author of TOML's.
 _TOML_WORDS = {
@@ -83,8 +88,10 @@ def preset_to_toml(preset: Preset) -> str:
 
 def _find(preset: str) -> Path:
     if preset.endswith(".toml") or "/" in preset:
-        path = Path(preset).expanduser()
-        if not path.is_file():
+        path = Path(preset)
+        with contextlib.suppress(RuntimeError):  # a home of nobody
+            path = path.expanduser()
+        if not os.path.isfile(path):  # unlike Path.is_file never raises
             raise PresetError(f"there is no preset file {path}. Give an existing .toml file.")
         return path
     known = known_presets()
@@ -99,7 +106,7 @@ def _find(preset: str) -> Path:
 def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise PresetError(f"{path}: this is not TOML: {error}.") from error
     except RecursionError as error:
         raise PresetError(f"{path}: the tables are nested too deeply to read.") from error
@@ -107,7 +114,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """The file's data on top of all that it extends."""
-    if path in seen:
+    if path.resolve() in (link.resolve() for link in seen):
         chain = " -> ".join(str(link) for link in (*seen, path))
         raise PresetError(f"presets extend each other in a circle: {chain}. Break it in one file.")
     try:
@@ -142,17 +149,30 @@ def _merge(base: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_override(override: str) -> tuple[list[str], Any]:
     key, equals, text = override.partition("=")
     keys = [part.strip() for part in key.split(".")]
-    if not equals or not all(keys):
+    if not equals or not all(keys) or len(keys) > _MOST_KEYS or not _is_utf8(override):
         raise PresetError(
-            f"--set {override}: expected KEY=VALUE with dots between the parts of the key, such "
-            f"as agent.gamma=0.95."
+            f"--set {_printable(override)}: expected KEY=VALUE in UTF-8 with dots between the "
+            f"parts of the key, such as agent.gamma=0.95."
         )
     try:
         value = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         value = {}
     # More than one key means that the text held a line break: then it is a string as well.
     return keys, value["value"] if set(value) == {"value"} else text.strip()
+
+
+def _printable(text: str) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        return False
+    return True
 
 
 def _nested(keys: list[str], value: Any) -> dict[str, Any]:

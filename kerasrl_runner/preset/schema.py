@@ -215,6 +215,9 @@ class Optimizer(_OneTable):
 
     @model_validator(mode="after")
     def _known_schedule(self) -> Optimizer:
+        for key, value in self.chosen[1].items():
+            if key not in ("learning_rate", "name") and not isinstance(value, int | float):
+                raise ValueError(f"{key}: expected a number, received {value!r}")
         rate = self.chosen[1].get("learning_rate", 1e-3)
         if isinstance(rate, dict):
             known = [name for name in rate if name in LEARNING_RATE_SCHEDULES]
@@ -257,7 +260,8 @@ class Test(_Section):
 class Preset(_Section):
     """Everything that a run is made of, but its seed, engine and folder."""
 
-    name: str = Field(min_length=1)
+    # It becomes the name of a folder and of files.
+    name: str = Field(pattern=r"^\w[\w.+ -]*$", max_length=100)
     description: str = ""
     env: Env
     model: Model

@@ -82,18 +82,20 @@ class TrainingClock(Listener):
         self._started: float | None = None
         self._first = self._last = 0
         self._now = 0.0
-        self._paused = 0.0
+        self._paused = 0.0  # seconds before the last step
+        self._pause = 0.0  # seconds after it
 
     def on_step(self, event: StepEvent) -> None:
         self._now = time.perf_counter()
+        self._paused, self._pause = self._paused + self._pause, 0.0
         self._last = event.env_steps
         if self._started is None and event.loss is not None:
             self._started, self._first = self._now, event.env_steps
 
     def pause(self, seconds: float) -> None:
-        """Leave out `seconds` that just went by."""
+        """Leave out `seconds` that just went by, once a further step was taken."""
         if self._started is not None:
-            self._paused += seconds
+            self._pause += seconds
 
     @property
     def env_steps_per_second(self) -> float | None:

@@ -13,12 +13,13 @@ from kerasrl_runner.build import build_agent, build_environment
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.display import can_open_window
 from kerasrl_runner.environments.make import render_modes
-from kerasrl_runner.environments.seeds import TEST
+from kerasrl_runner.environments.seeds import TEST, check_seed
 from kerasrl_runner.errors import EnvironmentFailed, RunError, UsageError, WeightsError
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_finished
 from kerasrl_runner.files.shipped import shipped_folder
 from kerasrl_runner.files.weights_file import WeightsFile, read_weights
 from kerasrl_runner.keras_rl import Callback
+from kerasrl_runner.parts.imports import make_importable
 from kerasrl_runner.pictures.video import check_video_path, video
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
 from kerasrl_runner.runs.evaluation import Episode, Score
@@ -141,6 +142,7 @@ def play_subject(
     """
     preset = subject.preset
     count = preset.test.nb_episodes if episodes is None else episodes
+    check_seed(seed)
     if count < 1:
         raise UsageError(f"--episodes: expected 1 or more, received {count}.")
     if video_file is None and visualize and not can_open_window():
@@ -150,7 +152,9 @@ def play_subject(
     if video_file is not None:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # frames alone need no display
     render_mode = "rgb_array" if video_file else "human" if visualize else None
-    _check_rendering(preset, render_mode, video_file)
+    if video_file is not None:
+        check_video_path(video_file)
+    check_rendering(preset, render_mode)
     environment = build_environment(preset, seed, TEST, render_mode)
     with contextlib.closing(environment), contextlib.ExitStack() as stack:
         agent = build_agent(preset, environment, seed)
@@ -178,9 +182,9 @@ def play_subject(
     )
 
 
-def _check_rendering(preset: Preset, render_mode: str | None, video_file: Path | None) -> None:
-    if video_file is not None:
-        check_video_path(video_file)
+def check_rendering(preset: Preset, render_mode: str | None) -> None:
+    """Raises EnvironmentFailed where the preset's environment does not offer the mode."""
+    make_importable([Path(os.getcwd()), preset.folder])
     if render_mode is None:
         return
     offered = render_modes(preset.env)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasrl_runner.build import build, build_environment
-from kerasrl_runner.environments.seeds import EVALUATION
+from kerasrl_runner.environments.seeds import EVALUATION, check_seed
 from kerasrl_runner.errors import RunnerError, UsageError, WeightsError, nearest
 from kerasrl_runner.files.run_directory import (
     FAILED,
@@ -84,8 +84,7 @@ def _check(engine: str, steps: int | None, seed: int) -> None:
         )
     if steps is not None and steps < 1:
         raise UsageError(f"--steps: expected 1 or more env steps, received {steps}.")
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"--seed: expected a number from 0 to {2**32 - 1}, received {seed}.")
+    check_seed(seed)
 
 
 class _Run:
@@ -145,8 +144,11 @@ class _Run:
         self._write_record(RUNNING)
         status, error = FAILED, None
         try:
-            with stopping(self._stop):
-                self.agent.fit(self.environment, self.steps, callbacks=[self.bridge], verbose=0)
+            try:
+                with stopping(self._stop):
+                    self.agent.fit(self.environment, self.steps, callbacks=[self.bridge], verbose=0)
+            finally:
+                self._close()
             status = INTERRUPTED if self.interrupted or self.agent.interrupted else FINISHED
         except KeyboardInterrupt:
             status = INTERRUPTED
@@ -157,12 +159,16 @@ class _Run:
             error = f"{type(failure).__name__}: {failure}"
             raise
         finally:
-            for listener in self.listeners:
-                listener.close()
-            self.environment.close()
-            saved = self._save_last()
-            self._write_record(status, error)
+            try:
+                saved = self._save_last()
+            finally:
+                self._write_record(status, error)
         return self._result(status, saved)
+
+    def _close(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+        self.environment.close()
 
     def _stop(self) -> None:
         self.interrupted = True
