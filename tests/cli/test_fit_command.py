@@ -1,0 +1,141 @@
+"""`fit`: what it says and what it leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import run, run_many
+
+from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.preset import known_presets, load_preset, preset_from_toml
+
+SHORT = {
+    "agent.nb_steps_warmup": 100,
+    "evaluate.every_steps": 150,
+    "evaluate.episodes": 2,
+    "evaluate.nb_max_episode_steps": 50,
+}
+SETTINGS = [word for key, value in SHORT.items() for word in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(scope="module", params=known_presets())
+def finished(request, tmp_path_factory):
+    """(name, folder, outcome) of a short training of each shipped preset."""
+    folder = tmp_path_factory.mktemp("fit")
+    arguments = ["fit", "--preset", request.param, "--steps", 300, "--seed", 3, "--json"]
+    return request.param, folder, run(*arguments, *SETTINGS, folder=folder)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_ends_well_and_is_quiet_where_nobody_watches(finished):
+    _, _, outcome = finished
+    assert (outcome.code, outcome.stderr) == (0, "")
+
+
+def test_json_is_one_object_of_these_keys(finished):
+    name, folder, outcome = finished
+    said = outcome.json
+    assert set(said) == {
+        "run", "status", "preset", "engine", "seed", "env_steps", "episodes", "wall_seconds",
+        "env_steps_per_second", "weights", "best",
+    }  # fmt: skip
+    assert (said["status"], said["preset"], said["engine"]) == ("finished", name, "keras-rl")
+    assert (said["seed"], said["env_steps"]) == (3, 300)
+    assert said["env_steps_per_second"] > 0
+    assert said["wall_seconds"] > 0
+    (path,) = (folder / "runs").iterdir()
+    assert (said["run"], said["weights"]) == (f"runs/{path.name}", f"runs/{path.name}/weights.h5")
+    assert set(said["best"]) == {"weights", "mean_return", "env_steps"}
+    assert said["best"]["weights"] == f"runs/{path.name}/best.h5"
+    assert said["best"]["env_steps"] in (150, 300)
+
+
+def test_the_run_directory_holds_these_files(finished):
+    _, folder, outcome = finished
+    assert {path.name for path in (folder / outcome.json["run"]).iterdir()} == {
+        "preset.toml", "run.json", "log.csv", "evaluation.csv", "weights.h5", "best.h5",
+    }  # fmt: skip
+
+
+def test_the_record_says_where_the_result_comes_from(finished):
+    name, folder, outcome = finished
+    record = json.loads((folder / outcome.json["run"] / "run.json").read_text())
+    assert (record["status"], record["error"]) == ("finished", None)
+    assert record["command"].endswith(" ".join(map(str, SETTINGS)))
+    assert (record["preset"], record["seed"], record["engine"]) == (name, 3, "keras-rl")
+    assert (record["env_steps"], record["episodes"]) == (300, outcome.json["episodes"])
+    assert {"python", "tensorflow", "keras-rl2", "gymnasium"} <= set(record["versions"])
+    assert set(record["hardware"]) == {"machine", "system", "cores"}
+    assert record["best"] == outcome.json["best"]
+
+
+def test_the_resolved_preset_reads_back_equal(finished):
+    name, folder, outcome = finished
+    text = (folder / outcome.json["run"] / "preset.toml").read_text()
+    assert preset_from_toml(text) == load_preset(name, [f"{k}={v}" for k, v in SHORT.items()])
+
+
+def test_the_log_has_a_row_an_episode(finished):
+    _, folder, outcome = finished
+    log = rows(folder / outcome.json["run"] / "log.csv")
+    assert [int(row["episode"]) for row in log] == list(range(outcome.json["episodes"]))
+    lengths = [int(row["length"]) for row in log]
+    assert [int(row["env_steps"]) for row in log] == np.cumsum(lengths).tolist()
+    assert [float(row["return"]) for row in log] == lengths  # CartPole gives 1 a step
+    assert {row["end"] for row in log} <= {"terminated", "truncated"}
+    learned = [row["loss"] != "" for row in log]
+    # An entry a step and one for each closed episode: the warm-up counts entries.
+    entries = [int(row["env_steps"]) + int(row["episode"]) for row in log]
+    assert learned == [count >= 100 for count in entries]
+
+
+def test_the_evaluations_are_logged_and_the_best_is_kept(finished):
+    _, folder, outcome = finished
+    log = rows(folder / outcome.json["run"] / "evaluation.csv")
+    assert [(row["env_steps"], row["episodes"]) for row in log] == [("150", "2"), ("300", "2")]
+    best = max(log, key=lambda row: float(row["mean_return"]))
+    assert outcome.json["best"]["mean_return"] == float(best["mean_return"])
+    assert outcome.json["best"]["env_steps"] == int(best["env_steps"])
+    kept = read_weights(folder / outcome.json["best"]["weights"])
+    assert kept.attributes["env_steps"] == int(best["env_steps"])
+    assert kept.attributes["score"]["mean_return"] == float(best["mean_return"])
+
+
+def test_the_weights_describe_themselves(finished):
+    name, folder, outcome = finished
+    attributes = read_weights(folder / outcome.json["weights"]).attributes
+    assert preset_from_toml(attributes["preset"]).name == name
+    assert (attributes["engine"], attributes["seed"], attributes["env_steps"]) == (
+        "keras-rl",
+        3,
+        300,
+    )
+    assert attributes["architecture"]["input_shape"] == [1, 4]
+    assert "tensorflow" in attributes["versions"]
+
+
+@pytest.mark.parametrize("finished", ["cartpole-kerasrl"], indirect=True)
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished, tmp_path):
+    name, folder, outcome = finished
+    arguments = ["fit", "--preset", name, "--steps", "300", *SETTINGS, "--seed"]
+    again, other = run_many(
+        [
+            {"folder": str(tmp_path), "arguments": [*arguments, "3", "--run-dir", "again"]},
+            {"folder": str(tmp_path), "arguments": [*arguments, "4", "--run-dir", "other"]},
+        ],
+        tmp_path,
+        timeout=120,
+    )
+    assert (again.code, other.code) == (0, 0)
+    first = folder / outcome.json["run"]
+    for file in ("log.csv", "evaluation.csv", "weights.h5", "best.h5"):
+        assert (tmp_path / "again" / file).read_bytes() == (first / file).read_bytes()
+        assert (tmp_path / "other" / file).read_bytes() != (first / file).read_bytes()

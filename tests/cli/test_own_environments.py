@@ -1,0 +1,74 @@
+"""Presets of one's own: other environments of Gymnasium, and one of a module beside the preset."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import run_many
+
+PRESET = """\
+[env]
+id = "{id}"
+
+[model]
+layers = [{{ Dense = {{ units = 8, activation = "relu" }} }}]
+
+[agent]
+nb_steps_warmup = 50
+
+[fit]
+nb_steps = 150
+
+[evaluate]
+every_steps = 100
+episodes = 1
+nb_max_episode_steps = 20
+
+[test]
+nb_episodes = 2
+nb_max_episode_steps = 20
+"""
+
+ENVIRONMENTS = ["Taxi-v4", "FrozenLake-v1", "worlds:Corridor-v0", "worlds:Endless-v0"]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """environment -> (outcome of fit, outcome of test); the working folder is not the preset's."""
+    root = tmp_path_factory.mktemp("own")
+    (root / "presets").mkdir()
+    shutil.copy(Path(__file__).with_name("worlds.py"), root / "presets")
+    jobs = []
+    for name in ENVIRONMENTS:
+        file = root / "presets" / f"{name.split(':')[-1]}.toml"
+        file.write_text(PRESET.format(id=name))
+        folder = root / name.split(":")[-1]
+        folder.mkdir()
+        for arguments in (["fit", "--preset", str(file), "--json"], ["test", "--json"]):
+            jobs.append({"folder": str(folder), "arguments": arguments})
+    done = run_many(jobs, root, timeout=120)
+    return dict(zip(ENVIRONMENTS, zip(done[0::2], done[1::2], strict=True), strict=True))
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_trains(outcomes, name):
+    fit, _ = outcomes[name]
+    assert fit.code == 0, fit.stderr
+    assert (fit.json["status"], fit.json["env_steps"]) == ("finished", 150)
+    assert fit.json["best"]["env_steps"] in (100, 150)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_its_newest_run_is_tested(outcomes, name):
+    fit, test = outcomes[name]
+    assert test.code == 0, test.stderr
+    assert test.json["weights"] == fit.json["best"]["weights"]
+    assert len(test.json["episodes"]) == 2
+
+
+def test_an_episode_that_never_ends_is_capped(outcomes):
+    _, test = outcomes["worlds:Endless-v0"]
+    assert [(e["return"], e["length"]) for e in test.json["episodes"]] == [(20.0, 20)] * 2
+    assert (test.json["mean_return"], test.json["std_return"]) == (20.0, 0.0)

@@ -1,0 +1,133 @@
+"""`test`: which weights, what it says, and a video where no window can be seen."""
+
+from __future__ import annotations
+
+import imageio
+import numpy as np
+import pytest
+from commands import run, run_many
+
+from kerasrl_runner.files.shipped import shipped_folder
+
+FIT = "fit --preset cartpole --steps 60 --set evaluate.every_steps=0 --run-dir runs/mine"
+WEIGHTS = "runs/mine/weights.h5"
+JOBS = {
+    "fit": FIT.split(),
+    "newest": ["test"],
+    "json": "test --episodes 3 --seed 7 --json".split(),
+    "again": "test --episodes 3 --seed 7 --json".split(),
+    "other seed": "test --episodes 3 --seed 8 --json".split(),
+    "weights": f"test --weights {WEIGHTS} --episodes 1".split(),
+    "run": "test --run mine --preset cartpole --episodes 1".split(),
+    "gif": "test --episodes 1 --video films/play.gif --json".split(),
+    "visualize": "test --episodes 2 --visualize".split(),
+    "visualize weights": f"test --weights {WEIGHTS} --episodes 1 --visualize --json".split(),
+    "fit visualize": f"{FIT}-seen --visualize --json".split(),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("test")
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder):
+    jobs = [{"folder": str(folder), "arguments": arguments} for arguments in JOBS.values()]
+    done = dict(zip(JOBS, run_many(jobs, folder, timeout=150), strict=True))
+    for name, outcome in done.items():
+        assert outcome.code == 0, (name, outcome.stderr)
+    return done
+
+
+def frames_of(path):
+    return np.stack(list(imageio.get_reader(path).iter_data()))  # [T, height, width, 3]
+
+
+def test_fit_tells_a_person_where_the_weights_are(outcomes):
+    first, last = outcomes["fit"].stdout.splitlines()
+    assert first.startswith("Finished: 60 env steps, ")
+    assert last == "Last:    runs/mine/weights.h5"
+
+
+def test_the_first_line_says_what_is_tested(outcomes):
+    first = {name: outcome.stdout.split("\n")[0] for name, outcome in outcomes.items()}
+    assert first["newest"] == "Testing the last weights of run runs/mine"
+    assert first["weights"] == "Testing the weights runs/mine/weights.h5"
+    assert first["run"] == "Testing the last weights of run runs/mine"
+
+
+def test_a_person_gets_a_table_a_mean_and_the_way_to_reuse_the_weights(outcomes):
+    lines = outcomes["newest"].stdout.splitlines()
+    assert lines[1].split() == ["episode", "return", "length", "seed"]
+    table = [line.split() for line in lines[2:7]]
+    assert [row[0] for row in table] == ["0", "1", "2", "3", "4"]
+    returns = [float(row[1]) for row in table]
+    assert lines[7] == (
+        f"Mean return {np.mean(returns):.1f} ± {np.std(returns):.1f} over 5 episodes"
+    )
+    assert "Weights: runs/mine/weights.h5" in lines
+    assert '    model = load_model("runs/mine/weights.h5")' in lines
+
+
+def test_json_is_one_object_of_these_keys(outcomes):
+    said = outcomes["json"].json
+    assert set(said) == {
+        "preset", "weights", "engine", "episodes", "mean_return", "std_return", "video",
+    }  # fmt: skip
+    assert (said["preset"], said["engine"], said["video"]) == ("cartpole", "keras-rl", None)
+    assert [set(episode) for episode in said["episodes"]] == [{"return", "length", "seed"}] * 3
+    returns = [episode["return"] for episode in said["episodes"]]
+    assert said["mean_return"] == pytest.approx(np.mean(returns))
+    assert said["std_return"] == pytest.approx(np.std(returns))
+    assert outcomes["json"].stderr == "Testing the last weights of run runs/mine\n"
+
+
+def test_the_seed_decides_the_episodes(outcomes):
+    first, again, other = (outcomes[name].json for name in ("json", "again", "other seed"))
+    assert first == again
+    seeds = {episode["seed"] for said in (first, other) for episode in said["episodes"]}
+    assert len(seeds) == 6
+
+
+def test_without_a_display_visualize_writes_a_video_and_says_so(outcomes, folder):
+    stdout = outcomes["visualize"].stdout
+    assert (
+        "There is no display to open a window on; the video goes to runs/mine/cartpole.mp4"
+        in stdout.splitlines()
+    )
+    assert "Video: runs/mine/cartpole.mp4" in stdout.splitlines()
+    frames = frames_of(folder / "runs" / "mine" / "cartpole.mp4")
+    lengths = [int(line.split()[2]) for line in stdout.splitlines()[3:5]]
+    assert len(frames) == sum(lengths) + 2  # one before each step, and each episode's last
+    assert frames.shape[1:] == (400, 600, 3)
+    assert len(np.unique(frames)) > 1
+
+
+def test_without_a_run_the_video_goes_to_the_working_folder(outcomes, folder):
+    assert outcomes["visualize weights"].json["video"] == "cartpole.mp4"
+    assert len(frames_of(folder / "cartpole.mp4")) > 1
+
+
+def test_a_video_goes_where_it_was_asked_for(outcomes, folder):
+    assert outcomes["gif"].json["video"] == "films/play.gif"
+    assert len(frames_of(folder / "films" / "play.gif")) > 1
+    assert [path.name for path in (folder / "films").iterdir()] == ["play.gif"]
+
+
+def test_fit_without_a_display_films_the_result(outcomes, folder):
+    assert outcomes["fit visualize"].json["status"] == "finished"
+    assert "Video: runs/mine-seen/cartpole.mp4" in outcomes["fit visualize"].stderr
+    assert len(frames_of(folder / "runs" / "mine-seen" / "cartpole.mp4")) > 1
+
+
+@pytest.mark.skipif(
+    not (shipped_folder("weights") / "cartpole.h5").exists(), reason="no weights are shipped yet"
+)
+def test_without_any_run_the_shipped_cartpole_is_tested(tmp_path):
+    outcome = run("test", "--episodes", 5, folder=tmp_path)
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert outcome.stdout.startswith("Testing the shipped weights of cartpole\n")
+    (line,) = (line for line in outcome.stdout.splitlines() if line.startswith("Mean return"))
+    assert float(line.split()[2]) >= 475
+    assert list(tmp_path.iterdir()) == []

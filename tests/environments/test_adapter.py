@@ -1,0 +1,195 @@
+"""A Gymnasium environment as keras-rl's loop sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
+from kerasrl_runner.environments.observations import encoder
+from kerasrl_runner.environments.seeds import EVALUATION, TEST, TRAINING, episode_seeds
+from kerasrl_runner.errors import EnvironmentFailed
+
+
+def _adapted(name: str, made_with: dict[str, Any] | None = None, **arguments: Any) -> Any:
+    env = gymnasium.make(f"gyms:{name}-v0", **(made_with or {}))
+    return KerasRLEnvironment(env, **arguments)
+
+
+def _episode(environment: KerasRLEnvironment) -> list[bool]:
+    """Play one episode; what each step said about its end."""
+    environment.reset()
+    ends = []
+    while not ends or not ends[-1]:
+        ends.append(environment.step(0)[2])
+    return ends
+
+
+@pytest.mark.parametrize(
+    ("terminates", "truncates", "cap", "terminated", "length"),
+    [
+        (3, None, None, True, 3),
+        (None, 3, None, False, 3),
+        (None, None, 3, False, 3),
+        (3, 3, 3, True, 3),
+        (5, 4, 3, False, 3),
+        (3, 4, 5, True, 3),
+    ],
+)
+def test_an_episode_is_terminated_or_truncated_and_never_both(
+    terminates: int | None, truncates: int | None, cap: int | None, terminated: bool, length: int
+) -> None:
+    environment = _adapted(
+        "Trail", {"terminates": terminates, "truncates": truncates}, nb_max_episode_steps=cap
+    )
+    assert _episode(environment) == [False] * (length - 1) + [True]
+    assert environment.terminated is terminated
+    assert environment.truncated is not terminated
+    environment.reset()
+    assert not environment.terminated
+    assert not environment.truncated
+
+
+def test_the_return_is_the_environments_own_and_the_step_pays_the_scaled_reward() -> None:
+    environment = _adapted("Rewards", {"rewards": (1.0, 2.5, -4.0)}, reward_scale=0.5)
+    environment.reset()
+    assert [environment.step(0)[1] for _ in range(3)] == [0.5, 1.25, -2.0]
+    assert environment.episode_return == -0.5
+    environment.reset()
+    assert environment.episode_return == 0.0
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_rewards_are_python_floats(shape: tuple[int, ...]) -> None:
+    environment = _adapted("Rewards", {"rewards": (1, 2), "shape": shape})
+    environment.reset()
+    reward = environment.step(0)[1]
+    assert type(reward) is float
+    assert reward == 1.0
+
+
+def test_the_loop_is_handed_no_info_and_the_real_one_is_kept() -> None:
+    environment = _adapted("Informing")
+    environment.reset()
+    assert environment.step(0)[3] == {}
+    assert environment.info["text"] == "words"
+
+
+def test_steps_and_episodes_are_counted() -> None:
+    environment = _adapted("Trail", {"terminates": 2})
+    assert environment.episode == -1
+    _episode(environment)
+    assert (environment.episode, environment.episode_length, environment.env_steps) == (0, 2, 2)
+    _episode(environment)
+    assert (environment.episode, environment.episode_length, environment.env_steps) == (1, 2, 4)
+
+
+def test_an_episode_of_the_same_number_and_seed_starts_the_same() -> None:
+    first, second = (_adapted("Started", seeds=episode_seeds(7, TRAINING)) for _ in range(2))
+    starts = [float(first.reset()[0]) for _ in range(4)]
+    second.reset()
+    second.step(0)  # what happens inside an episode does not matter to the next
+    assert [float(second.reset()[0]) for _ in range(3)] == starts[1:]
+    assert len(set(starts)) == 4
+
+
+def test_the_seed_of_the_present_episode_is_told() -> None:
+    environment = _adapted("Started", seeds=episode_seeds(7, TEST))
+    environment.reset()
+    environment.reset()
+    assert environment.episode_seed == episode_seeds(7, TEST)(1)
+    assert _adapted("Started").episode_seed is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("raise", "ZeroDivisionError: the simulator broke"),
+        ("nan reward", "the reward is nan"),
+        ("words", "could not convert string to float"),
+        ("nan observation", "NaN or infinity"),
+        ("shape", r"expected shape \(1,\) as the space says, received \(3,\)"),
+    ],
+)
+def test_a_failing_environment_is_named_with_its_step_and_episode(fault: str, told: str) -> None:
+    made = gymnasium.make("gyms:Faulty-v0", fault=fault, at=7, terminates=5)
+    encode, _ = encoder(made.observation_space, 1.0)
+    environment = KerasRLEnvironment(made, encode=encode)
+    _episode(environment)
+    environment.reset()
+    environment.step(0)
+    with pytest.raises(EnvironmentFailed, match=told) as failed:
+        environment.step(0)
+    assert "Faulty-v0" in str(failed.value)
+    assert "at env step 7, step 2 of episode 1" in str(failed.value)
+
+
+def test_a_reset_that_raises_is_a_failing_environment() -> None:
+    class Broken(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(0, 1, (1,))
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+            raise OSError("no such level")
+
+    with pytest.raises(EnvironmentFailed, match=r"Broken failed \(reset\).*no such level"):
+        KerasRLEnvironment(Broken()).reset()
+
+
+def test_an_observation_outside_its_discrete_space_is_a_failing_environment() -> None:
+    made = gymnasium.make("gyms:OutOfRange-v0")
+    encode, _ = encoder(made.observation_space, 1.0)
+    with pytest.raises(EnvironmentFailed, match=r"OutOfRange-v0 failed \(observation\)"):
+        KerasRLEnvironment(made, encode=encode).reset()
+
+
+def test_ctrl_c_is_no_failure_of_the_environment() -> None:
+    environment = _adapted("Faulty", {"fault": "interrupt", "at": 1})
+    environment.reset()
+    with pytest.raises(KeyboardInterrupt):
+        environment.step(0)
+
+
+def test_actions_are_counted_from_where_the_space_starts() -> None:
+    environment = _adapted("FromThree")
+    environment.reset()
+    assert [float(environment.step(action)[0][0]) for action in (0, 1)] == [3.0, 4.0]
+
+
+def test_an_environment_of_old_gym_is_refused() -> None:
+    class Old:
+        pass
+
+    with pytest.raises(TypeError, match=r"ported by deriving from gymnasium\.Env"):
+        as_keras_rl(Old())
+
+
+def test_an_adapted_environment_is_not_adapted_again() -> None:
+    environment = _adapted("Constant")
+    assert as_keras_rl(environment) is environment
+
+
+def test_seeds_of_different_streams_never_meet() -> None:
+    streams = {
+        stream: {
+            episode_seeds(seed, stream)(episode) for seed in range(20) for episode in range(200)
+        }
+        for stream in (TRAINING, EVALUATION, TEST)
+    }
+    assert not streams[TRAINING] & streams[EVALUATION]
+    assert not streams[TRAINING] & streams[TEST]
+    assert not streams[EVALUATION] & streams[TEST]
+    everything = set().union(*streams.values())
+    assert min(everything) >= 0
+    assert max(everything) < 2**31
+    assert len(streams[TRAINING]) == 4_000  # 20 seeds of 200 episodes, no two alike
+
+
+def test_the_seed_of_an_episode_is_the_same_in_every_version() -> None:
+    expected = int(np.random.SeedSequence([3, 5]).generate_state(1)[0]) >> 3 << 2
+    assert [episode_seeds(3, s)(5) for s in (TRAINING, EVALUATION, TEST)] == [
+        expected, expected + 1, expected + 2,
+    ]  # fmt: skip

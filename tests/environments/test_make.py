@@ -1,0 +1,109 @@
+"""The environment that a preset names."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+
+from kerasrl_runner.build import build_environment
+from kerasrl_runner.environments.make import make_environment, render_modes
+from kerasrl_runner.environments.seeds import TRAINING
+from kerasrl_runner.errors import EnvironmentFailed, PresetError
+from kerasrl_runner.preset import load_preset
+from kerasrl_runner.preset.schema import Env
+
+
+def test_an_unknown_id_suggests_the_nearest() -> None:
+    with pytest.raises(PresetError, match=r'env\.id: .*Did you mean "CartPole-v1"\?'):
+        make_environment(Env(id="CartPol-v1"))
+
+
+@pytest.mark.parametrize("name", ["no_such_module:Thing-v0", "CartPole-v99", "LunarLander-v2"])
+def test_what_gymnasium_does_not_know_is_refused(name: str) -> None:
+    with pytest.raises(PresetError, match=r"^env\.id: "):
+        make_environment(Env(id=name))
+
+
+def test_continuous_actions_are_refused() -> None:
+    with pytest.raises(PresetError, match=r"expected Discrete\(n\)"):
+        make_environment(Env(id="gyms:Continuous-v0"))
+
+
+def test_arguments_that_the_environment_does_not_take_are_refused() -> None:
+    with pytest.raises(PresetError, match=r"env\.kwargs: CartPole-v1 refuses"):
+        make_environment(Env(id="CartPole-v1", kwargs={"gravity_of_the_situation": 9.8}))
+
+
+def test_a_constructor_that_raises_is_a_failing_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_gym.py").write_text(
+        "import gymnasium\n"
+        "def make(**kwargs): raise OSError('no licence')\n"
+        "gymnasium.register('Broken-v0', make)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EnvironmentFailed, match="cannot be made: OSError: no licence"):
+        make_environment(Env(id="broken_gym:Broken-v0"))
+    gymnasium.registry.pop("Broken-v0")
+
+
+def test_max_episode_steps_is_gymnasiums() -> None:
+    env = make_environment(Env(id="gyms:Constant-v0", max_episode_steps=3))
+    env.reset()
+    assert [env.step(0)[3] for _ in range(3)] == [False, False, True]
+
+
+def test_kwargs_reach_the_environment() -> None:
+    env = make_environment(Env(id="FrozenLake-v1", kwargs={"is_slippery": False}))
+    env.reset(seed=0)
+    assert env.step(2)[0] == 1  # right, without slipping
+
+
+def _first_observation(overrides: list[str]) -> Any:
+    preset = load_preset("cartpole-kerasrl", overrides)
+    environment = build_environment(preset, 0, TRAINING)
+    return environment, environment.reset()
+
+
+def test_taxi_is_seen_one_hot() -> None:
+    newest = max(name for name in gymnasium.registry if name.startswith("Taxi-"))
+    _, observation = _first_observation([f'env.id="{newest}"'])
+    assert observation.shape == (500,)
+    assert observation.sum() == 1
+
+
+def test_a_discrete_space_may_start_elsewhere_than_at_0() -> None:
+    environment, _ = _first_observation(['env.id="gyms:FromThree-v0"'])
+    assert environment.step(1)[0].tolist() == [4.0]
+
+
+def test_named_observations_are_refused() -> None:
+    with pytest.raises(PresetError, match="do not fit one input"):
+        _first_observation(['env.id="gyms:Named-v0"'])
+
+
+def test_an_environment_of_a_module_beside_the_preset_is_found(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_preset.py").write_text(
+        "import gymnasium\n"
+        "from gymnasium.envs.classic_control import CartPoleEnv\n"
+        "gymnasium.register('Beside-v0', CartPoleEnv, max_episode_steps=7)\n"
+    )
+    path = tmp_path / "mine.toml"
+    path.write_text('[env]\nid = "beside_the_preset:Beside-v0"\n[model]\nlayers = []\n')
+    searched = list(sys.path)
+    try:
+        environment = build_environment(load_preset(path), 0, TRAINING)
+    finally:
+        sys.path[:] = searched
+    assert environment.env.spec.max_episode_steps == 7
+    gymnasium.registry.pop("Beside-v0")
+
+
+def test_the_render_modes_of_an_environment_are_told() -> None:
+    assert render_modes(Env(id="CartPole-v1")) == ["human", "rgb_array"]
+    assert render_modes(Env(id="gyms:Constant-v0")) == []

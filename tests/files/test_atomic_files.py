@@ -1,0 +1,106 @@
+"""A file is the old one or the new one, whatever happens while it is written."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kerasrl_runner.errors import RunError
+from kerasrl_runner.files.atomic import replacing, write_json, write_text
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def broken(*_args, **_kwargs):
+    raise OSError(28, "No space left on device")
+
+
+def test_text_replaces_the_old_file_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "notes.txt"
+    write_text(path, "old")
+    write_text(path, "new ±")
+    assert path.read_bytes() == "new ±".encode()
+    assert files(tmp_path) == ["notes.txt"]
+
+
+def test_missing_folders_are_made(tmp_path):
+    write_text(tmp_path / "a" / "b" / "notes.txt", "new")
+    assert (tmp_path / "a" / "b" / "notes.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("owner", "call"), [(os, "fsync"), (Path, "replace"), (Path, "write_text")], ids=str
+)
+def test_a_failing_write_keeps_the_old_file(tmp_path, monkeypatch, owner, call):
+    path = tmp_path / "notes.txt"
+    path.write_text("old")
+    monkeypatch.setattr(owner, call, broken)
+    with pytest.raises(RunError, match=r"cannot write .*notes\.txt: No space left on device"):
+        write_text(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    assert files(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_writer_that_breaks_off_keeps_the_old_file(tmp_path, failure):
+    path = tmp_path / "notes.txt"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("ne")
+            raise failure
+
+    with pytest.raises(failure):
+        write_half()
+    assert path.read_text() == "old"
+    assert files(tmp_path) == ["notes.txt"]
+
+
+def test_nothing_is_in_the_place_before_all_is_written(tmp_path):
+    path = tmp_path / "video.mp4"
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"frames")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".mp4"
+    assert path.read_bytes() == b"frames"
+
+
+def test_what_was_written_is_flushed_to_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (calls.append("fsync"), fsync(number)))
+    monkeypatch.setattr(
+        Path, "replace", lambda path, to: (calls.append("replace"), replace(path, to))[1]
+    )
+    write_text(tmp_path / "notes.txt", "new")
+    assert calls == ["fsync", "replace"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="Choose a folder that can be written to"):
+        write_text(tmp_path / "file" / "notes.txt", "new")
+    assert files(tmp_path) == ["file"]
+
+
+def test_a_name_too_long_for_the_disk_is_a_run_error(tmp_path):
+    with pytest.raises(RunError, match="cannot write"):
+        write_text(tmp_path / ("x" * 250 + ".txt"), "new")
+
+
+def test_json_is_strict(tmp_path):
+    path = tmp_path / "run.json"
+    write_json(path, {"status": "running", "best": None})
+    assert json.loads(path.read_text()) == {"status": "running", "best": None}
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"rate": float("nan")})
+    assert json.loads(path.read_text())["status"] == "running"
+    assert files(tmp_path) == ["run.json"]

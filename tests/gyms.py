@@ -1,0 +1,214 @@
+"""Small real Gymnasium environments for the tests, such as "gyms:Constant-v0"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+
+class Constant(gymnasium.Env):
+    """One observation, one reward, no end of its own."""
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
+    observation_space: spaces.Space = spaces.Box(0, 1, (1,), np.float32)
+    action_space: spaces.Space = spaces.Discrete(2)
+
+    def __init__(self, reward: float = 1.0, render_mode: str | None = None) -> None:
+        self.reward = reward
+        self.render_mode = render_mode
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.observe(), {}
+
+    def step(self, action: int) -> Any:
+        return self.observe(), self.reward, False, False, {}
+
+    def observe(self) -> Any:
+        return np.ones(1, np.float32)
+
+
+class Trail(Constant):
+    """Every observation is unique, [episode, step], and every transition is written down.
+
+    An episode terminates after `terminates` steps or is truncated after `truncates`.
+    """
+
+    observation_space = spaces.Box(0, np.inf, (2,), np.float32)
+
+    def __init__(self, terminates: int | None = None, truncates: int | None = None) -> None:
+        super().__init__()
+        self.terminates, self.truncates = terminates, truncates
+        self.episode, self.length = 0, 0
+        # (observation, action, reward, next observation, terminated), observations as tuples
+        self.transitions: list[tuple[Any, ...]] = []
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.episode, self.length = self.episode + 1, 0
+        return super().reset(seed=seed)
+
+    def step(self, action: int) -> Any:
+        before = tuple(self.observe())
+        self.length += 1
+        reward = 100.0 * self.episode + self.length
+        terminated = self.length == self.terminates
+        truncated = self.length == self.truncates
+        after = tuple(self.observe())
+        self.transitions.append((before, int(action), reward, after, terminated))
+        return self.observe(), reward, terminated, truncated, {}
+
+    def observe(self) -> Any:
+        return np.array([self.episode, self.length], np.float32)
+
+
+class Faulty(Constant):
+    """Something goes wrong at env step `at`, counted from 1 over all episodes.
+
+    Faults: "raise", "interrupt", "nan reward", "nan observation", "shape", "words".
+    """
+
+    def __init__(self, fault: str, at: int, terminates: int | None = None) -> None:
+        super().__init__()
+        self.fault, self.at, self.terminates = fault, at, terminates
+        self.steps = self.length = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.length = 0
+        return super().reset(seed=seed)
+
+    def step(self, action: int) -> Any:
+        self.steps += 1
+        self.length += 1
+        observation, reward, _, _, info = super().step(action)
+        if self.steps == self.at:
+            if self.fault == "raise":
+                raise ZeroDivisionError("the simulator broke")
+            if self.fault == "interrupt":
+                raise KeyboardInterrupt
+            if self.fault == "nan reward":
+                reward = float("nan")
+            if self.fault == "words":
+                reward = "a lot"
+            if self.fault == "nan observation":
+                observation = np.array([np.nan], np.float32)
+            if self.fault == "shape":
+                observation = np.ones(3, np.float32)
+        return observation, reward, self.length == self.terminates, False, info
+
+
+class Informing(Constant):
+    """Its info holds what ordinary environments put there, and a key that comes and goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+
+    def step(self, action: int) -> Any:
+        self.length += 1
+        info: dict[str, Any] = {
+            "action_mask": np.array([1, 0], np.int8),
+            "episode": {"r": 1.0, "l": 5},
+            "nothing": None,
+            "text": "words",
+        }
+        if self.length % 2:
+            info["odd"] = 1.0
+        return self.observe(), self.reward, self.length % 5 == 0, False, info
+
+
+class Rewards(Constant):
+    """Pays the given rewards, in the given shape, and terminates after the last."""
+
+    def __init__(self, rewards: tuple[float, ...], shape: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.rewards, self.shape = rewards, shape
+        self.length = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.length = 0
+        return super().reset(seed=seed)
+
+    def step(self, action: int) -> Any:
+        reward: Any = self.rewards[self.length]
+        self.length += 1
+        if self.shape:
+            reward = np.full(self.shape, reward, np.float64)
+        return self.observe(), reward, self.length == len(self.rewards), False, {}
+
+
+class FromThree(Constant):
+    """Actions 3 and 4; the observation tells which was taken."""
+
+    action_space = spaces.Discrete(2, start=3)
+    observation_space = spaces.Box(0, 4, (1,), np.float32)
+
+    def step(self, action: int) -> Any:
+        return np.array([action], np.float32), 0.0, False, False, {}
+
+
+class Started(Constant):
+    """The first observation depends on the seed of `reset` alone."""
+
+    def observe(self) -> Any:
+        return self.np_random.random(1, np.float32)
+
+
+class OutOfRange(Constant):
+    """Says Discrete(2) and returns 7."""
+
+    observation_space = spaces.Discrete(2)
+
+    def observe(self) -> Any:
+        return 7
+
+
+class Continuous(Constant):
+    """Actions that a DQN cannot choose among."""
+
+    action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+
+class Named(Constant):
+    """Observations of two named parts."""
+
+    observation_space = spaces.Dict(
+        {"speed": spaces.Box(0, 1, (1,), np.float32), "place": spaces.Discrete(3)}
+    )
+
+    def observe(self) -> Any:
+        return {"speed": np.ones(1, np.float32), "place": 1}
+
+
+class Pair(Constant):
+    """Observations of two arrays of unlike shapes."""
+
+    observation_space = spaces.Tuple(
+        (spaces.Box(0, 9, (2,), np.float32), spaces.Box(0, 9, (3,), np.float32))
+    )
+
+    def observe(self) -> Any:
+        return np.full(2, 1, np.float32), np.full(3, 2, np.float32)
+
+
+class Frames(Constant):
+    """Pictures of bytes."""
+
+    observation_space = spaces.Box(0, 255, (4, 4), np.uint8)
+
+    def observe(self) -> Any:
+        return np.full((4, 4), 7, np.uint8)
+
+
+def _register() -> None:
+    classes = (Constant, Trail, Faulty, Informing, Rewards, FromThree, Started, OutOfRange,
+               Continuous, Named, Pair, Frames)  # fmt: skip
+    for environment in classes:
+        name = f"{environment.__name__}-v0"
+        if name not in gymnasium.registry:
+            gymnasium.register(name, environment, disable_env_checker=True, order_enforce=False)
+
+
+_register()

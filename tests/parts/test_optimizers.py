@@ -1,0 +1,100 @@
+"""Keras optimizers and their legacy twins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kerasrl_runner.build import build
+from kerasrl_runner.errors import PresetError
+from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.parts.optimizers import build_optimizer, legacy_optimizer
+from kerasrl_runner.preset import load_preset
+
+DECAY = {"initial_learning_rate": 0.5, "decay_steps": 10, "end_learning_rate": 0.1}
+
+
+def test_a_learning_rate_may_be_a_schedule() -> None:
+    optimizer = build_optimizer("Adam", {"learning_rate": {"PolynomialDecay": DECAY}})
+    schedule = legacy_optimizer(optimizer).learning_rate
+    assert isinstance(schedule, keras.optimizers.schedules.PolynomialDecay)
+    assert [float(schedule(step)) for step in (0, 5, 10, 99)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("Adam", {"learning_rate": 0.25, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.5}),
+        ("Adam", {"amsgrad": True}),
+        ("SGD", {"learning_rate": 0.25, "momentum": 0.5, "nesterov": True}),
+        ("RMSprop", {"learning_rate": 0.25, "rho": 0.5, "centered": True}),
+        ("Adagrad", {"initial_accumulator_value": 0.5}),
+        ("Adadelta", {"rho": 0.5}),
+        ("Adamax", {"beta_1": 0.5}),
+        ("Nadam", {"beta_2": 0.5}),
+        ("Ftrl", {"l1_regularization_strength": 0.5}),
+        ("Adam", {"clipnorm": 0.5}),
+        ("Adam", {"clipvalue": 0.5}),
+        ("SGD", {"global_clipnorm": 0.5}),
+    ],
+)
+def test_the_legacy_twin_has_equal_settings(name: str, arguments: dict[str, Any]) -> None:
+    twin = legacy_optimizer(build_optimizer(name, arguments))
+    assert isinstance(twin, getattr(keras.optimizers.legacy, name))
+    config = twin.get_config()
+    assert {key: config[key] for key in arguments} == arguments
+
+
+def test_the_twin_is_fresh() -> None:
+    optimizer = keras.optimizers.legacy.SGD(0.25)
+    twin = legacy_optimizer(optimizer)
+    assert twin is not optimizer
+    assert twin.get_config() == optimizer.get_config()
+
+
+@pytest.mark.parametrize("argument", [{"weight_decay": 0.01}, {"use_ema": True}])
+def test_what_legacy_optimizers_cannot_do_is_refused(argument: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"cannot do {next(iter(argument))}"):
+        legacy_optimizer(keras.optimizers.Adam(**argument))
+
+
+def test_an_optimizer_without_a_legacy_twin_is_refused() -> None:
+    with pytest.raises(ValueError, match="Lion has no legacy twin"):
+        legacy_optimizer(keras.optimizers.Lion())
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "key"),
+    [
+        ("Adam", {"beta_3": 0.5}, r"optimizer\.Adam"),
+        ("SGD", {"momentum": 2.0}, r"optimizer\.SGD"),
+        (
+            "Adam",
+            {"learning_rate": {"PolynomialDecay": {"steps": 9}}},
+            r"optimizer\.Adam\.learning_rate\.PolynomialDecay",
+        ),
+    ],
+)
+def test_arguments_that_keras_refuses_are_named(
+    name: str, arguments: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(PresetError, match=f"^{key}: Keras refuses these arguments"):
+        build_optimizer(name, arguments)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "optimizer.Adam={learning_rate=0.001, weight_decay=0.01}",
+        "optimizer.Adam={learning_rate=0.001, use_ema=true}",
+        "optimizer.Nadam={learning_rate={ExponentialDecay={initial_learning_rate=0.1, "
+        "decay_steps=9, decay_rate=0.5}}}",
+    ],
+)
+def test_a_preset_whose_optimizer_the_engine_cannot_use_is_refused_as_a_preset(
+    optimizer: str,
+) -> None:
+    preset = load_preset("cartpole-kerasrl", [optimizer])
+    with pytest.raises(PresetError, match=r"^optimizer\."):
+        build(preset)

@@ -1,0 +1,60 @@
+"""Videos from frames: whole or not at all, of the size that was drawn."""
+
+from __future__ import annotations
+
+import imageio
+import numpy as np
+import pytest
+
+from kerasrl_runner.errors import RunError, UsageError
+from kerasrl_runner.pictures.video import check_video_path, video
+
+
+def film(path, frames=5, height=40, width=60, torn=False):
+    with video(path, frames_per_second=10) as add:
+        for number in range(frames):
+            add(np.full((height, width, 3), 40 * number, np.uint8))  # [height, width, 3]
+            if torn:
+                raise IndexError("no more frames")
+
+
+def read(path):
+    return np.stack(list(imageio.get_reader(path).iter_data()))  # [T, height, width, 3]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+def test_every_frame_is_in_the_video_in_its_order(tmp_path, suffix):
+    film(tmp_path / f"film{suffix}")
+    frames = read(tmp_path / f"film{suffix}").astype(int)
+    assert frames.shape == (5, 40, 60, 3)
+    np.testing.assert_allclose(frames.mean(axis=(1, 2, 3)), [0, 40, 80, 120, 160], atol=4)
+    assert [path.name for path in tmp_path.iterdir()] == [f"film{suffix}"]
+
+
+def test_odd_sizes_grow_by_one(tmp_path):
+    film(tmp_path / "film.mp4", height=33, width=51)
+    assert read(tmp_path / "film.mp4").shape[1:] == (34, 52, 3)
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film", "film.MP4.txt"])
+def test_another_suffix_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match=r"\.mp4 or \.gif"):
+        check_video_path(tmp_path / name)
+    with pytest.raises(UsageError):
+        film(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path):
+    film(tmp_path / "film.mp4")
+    old = (tmp_path / "film.mp4").read_bytes()
+    with pytest.raises(IndexError):
+        film(tmp_path / "film.mp4", torn=True)
+    assert (tmp_path / "film.mp4").read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_run_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match=r"cannot write .*film\.mp4"):
+        film(tmp_path / "file" / "film.mp4")

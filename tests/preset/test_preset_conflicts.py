@@ -1,0 +1,94 @@
+"""Values that are right alone and cannot go together."""
+
+from __future__ import annotations
+
+import pytest
+
+from kerasrl_runner.errors import PresetError
+from kerasrl_runner.preset import load_preset
+
+ANNEALING = """\
+[policy.LinearAnnealedPolicy]
+inner_policy = { EpsGreedyQPolicy = {} }
+attr = "eps"
+value_max = 1.0
+value_min = 0.1
+value_test = 0.0
+nb_steps = 2_001
+"""
+
+CONFLICTS = {
+    "a warm-up as long as the run": (
+        "[agent]\nnb_steps_warmup = 2_000\n",
+        "line 10: agent.nb_steps_warmup: a warm-up of 2000 is not below fit.nb_steps = 2000",
+    ),
+    "a memory smaller than a batch": (
+        "[agent]\nnb_steps_warmup = 10\n[memory]\nlimit = 31\n",
+        "line 12: memory.limit: 31 entries cannot fill a batch of 32",
+    ),
+    "a memory smaller than its windows": (
+        "[agent]\nnb_steps_warmup = 1\nbatch_size = 1\n[memory]\nlimit = 5\nwindow_length = 4\n",
+        "line 13: memory.limit: 5 entries are too few for windows of 4; expected at least 6",
+    ),
+    "a memory that never holds the warm-up": (
+        "[memory]\nlimit = 999\n",
+        "line 10: memory.limit: 999 entries never reach the warm-up of 1000",
+    ),
+    "annealing longer than the run": (
+        ANNEALING,
+        "line 15: policy.LinearAnnealedPolicy.nb_steps: annealing over 2001 steps is longer than "
+        "fit.nb_steps = 2000",
+    ),
+}
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_is_refused(write_preset, conflict):
+    text, message = CONFLICTS[conflict]
+    path = write_preset(f"[fit]\nnb_steps = 2_000\n\n{text}")
+    with pytest.raises(PresetError) as error:
+        load_preset(path)
+    assert f"{path}, {message}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[agent]\nnb_steps_warmup = 1_999\n",
+        "[agent]\nnb_steps_warmup = 32\n[memory]\nlimit = 32\n",
+        "[agent]\nnb_steps_warmup = 1\nbatch_size = 1\n[memory]\nlimit = 6\nwindow_length = 4\n",
+        ANNEALING.replace("2_001", "2_000"),
+    ],
+)
+def test_the_last_value_that_fits_is_taken(write_preset, text):
+    load_preset(write_preset(f"[fit]\nnb_steps = 2_000\n{text}"))
+
+
+def test_every_conflict_is_named_at_once(write_preset):
+    path = write_preset("[fit]\nnb_steps = 500\n[memory]\nlimit = 20\n")
+    with pytest.raises(PresetError) as error:
+        load_preset(path)
+    keys = [line.split(": ")[1] for line in str(error.value).splitlines()]
+    assert keys == ["agent.nb_steps_warmup", "memory.limit", "memory.limit"]
+
+
+def test_annealing_inside_annealing_counts_as_well(write_preset):
+    text = """
+[fit]
+nb_steps = 2_000
+[policy.LinearAnnealedPolicy]
+attr = "value_test"
+value_max = 1.0
+value_min = 0.1
+value_test = 0.0
+nb_steps = 10
+[policy.LinearAnnealedPolicy.inner_policy.LinearAnnealedPolicy]
+inner_policy = { EpsGreedyQPolicy = {} }
+attr = "eps"
+value_max = 1.0
+value_min = 0.1
+value_test = 0.0
+nb_steps = 3_000
+"""
+    with pytest.raises(PresetError, match="annealing over 3000 steps"):
+        load_preset(write_preset(text))

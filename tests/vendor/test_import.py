@@ -1,0 +1,68 @@
+"""What must be mended before keras-rl2 can be imported at all (D1, D2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vendor.support import python
+
+EAGER_MODEL = """
+import numpy as np
+model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
+print("eager", tf.executing_eagerly(), hasattr(model(np.ones((1, 2), np.float32)), "numpy"))
+"""
+
+
+def test_D1_the_vendor_alone_cannot_be_imported(tmp_path: Path) -> None:
+    ended = python("import rl.agents", tmp_path, legacy_keras=True)
+    assert "cannot import name '__version__'" in ended.stderr
+
+
+def test_D1_the_door_refuses_keras_3_loaded_first_and_says_how_to_mend_it(tmp_path: Path) -> None:
+    ended = python(
+        """
+import tensorflow as tf
+tf.keras.layers.Dense
+from kerasrl_runner.errors import StackError
+try:
+    import kerasrl_runner.keras_rl
+except StackError as error:
+    print(error)
+""",
+        tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Import kerasrl_runner.keras_rl first" in ended.stdout
+    assert "TF_USE_LEGACY_KERAS=1" in ended.stdout
+
+
+def test_D1_the_door_accepts_tensorflow_loaded_first_with_legacy_keras(tmp_path: Path) -> None:
+    ended = python(
+        "import tensorflow; from kerasrl_runner.keras_rl import DQNAgent; print(DQNAgent)",
+        tmp_path,
+        legacy_keras=True,
+    )
+    assert "GuardedDQNAgent" in ended.stdout, ended.stderr
+
+
+def test_D2_the_vendor_turns_eager_execution_off(tmp_path: Path) -> None:
+    ended = python(
+        "import tensorflow as tf, tensorflow.keras, sys;"
+        "sys.modules['tensorflow.keras'].__version__ = '2'; import rl.agents;"
+        "print('eager', tf.executing_eagerly())",
+        tmp_path,
+        legacy_keras=True,
+    )
+    assert "eager False" in ended.stdout, ended.stderr
+
+
+def test_D2_eager_execution_stays_on_before_beside_and_after_an_agent(tmp_path: Path) -> None:
+    ended = python(
+        "from kerasrl_runner.keras_rl import tf\n"
+        + EAGER_MODEL
+        + "from agents.support import make_agent\nagent = make_agent()\n"
+        + "agent.compute_q_values([np.ones(1)])\n"
+        + EAGER_MODEL,
+        tmp_path,
+    )
+    assert ended.stdout.count("eager True True") == 2, ended.stderr
