@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerasrl_runner.agents.compiled import CompiledDQNAgent
 from kerasrl_runner.agents.guarded import GuardedDQNAgent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import make_environment
 from kerasrl_runner.environments.observations import encoder
 from kerasrl_runner.environments.seeds import TRAINING, episode_seeds
-from kerasrl_runner.keras_rl import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy, keras
+from kerasrl_runner.errors import PresetError
+from kerasrl_runner.keras_rl import (
+    BoltzmannGumbelQPolicy,
+    EpsGreedyQPolicy,
+    GreedyQPolicy,
+    keras,
+    tf,
+)
 from kerasrl_runner.parts.imports import make_importable
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
@@ -35,19 +44,24 @@ _POLICIES = {
 
 
 def build(
-    preset: Preset, seed: int = 0, render_mode: str | None = None
+    preset: Preset,
+    seed: int = 0,
+    engine: str = "compiled",
+    render_mode: str | None = None,
 ) -> tuple[KerasRLEnvironment, GuardedDQNAgent]:
-    """The preset's environment and its keras-rl agent, compiled, ready for `agent.fit`.
+    """The preset's environment and its agent, compiled in Keras' sense, ready for `agent.fit`.
 
     Seeds Python's, NumPy's and TensorFlow's global streams, which keras-rl draws from.
 
     Raises:
         PresetError, EnvironmentFailed: the preset names what cannot be made.
     """
+    if engine == "compiled":
+        set_threads()
     keras.utils.set_random_seed(seed)
     environment = build_environment(preset, seed, TRAINING, render_mode)
     environment.nb_max_episode_steps = preset.fit.nb_max_episode_steps
-    return environment, build_agent(preset, environment, seed)
+    return environment, build_agent(preset, environment, seed, engine)
 
 
 def build_environment(
@@ -76,10 +90,27 @@ def build_model(preset: Preset, environment: KerasRLEnvironment) -> Any:
     )
 
 
-def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> GuardedDQNAgent:
-    """A compiled agent of engine keras-rl."""
+def build_agent(
+    preset: Preset, environment: KerasRLEnvironment, seed: int, engine: str
+) -> GuardedDQNAgent:
+    """The preset's agent of an engine.
+
+    Raises:
+        PresetError: gradient_steps, which only the compiled engine has.
+    """
     settings = preset.agent
-    agent = GuardedDQNAgent(
+    if engine == "compiled":
+        agent_class: Any = partial(
+            CompiledDQNAgent, gradient_steps=settings.gradient_steps, seed=seed
+        )
+    elif settings.gradient_steps > 1:
+        raise PresetError(
+            f"agent.gradient_steps: engine {engine} updates once at a time; expected 1, received "
+            f"{settings.gradient_steps}. Use --engine compiled."
+        )
+    else:
+        agent_class = GuardedDQNAgent
+    agent = agent_class(
         build_model(preset, environment),
         policy=_policy(preset.policy),
         enable_double_dqn=settings.enable_double_dqn,
@@ -98,6 +129,28 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> G
     )
     agent.compile(build_optimizer(*preset.optimizer.chosen))
     return agent
+
+
+def set_threads() -> None:
+    """Let TensorFlow use KERASRL_THREADS threads, 1 if it is not set, unless it runs already.
+
+    At the size of a DQN more threads only wait for each other (benchmarks/README.md).
+    """
+    threads = int(os.environ.get("KERASRL_THREADS") or 1)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:  # TensorFlow was used before: its threads are as they are
+        pass
+
+
+def tensorflow_threads() -> dict[str, int]:
+    """TensorFlow's threads within an operation and between them; 0 is its own choice."""
+    threading = tf.config.threading
+    return {
+        "intra_op": threading.get_intra_op_parallelism_threads(),
+        "inter_op": threading.get_inter_op_parallelism_threads(),
+    }
 
 
 def _policy(policy: Policy) -> Any:

@@ -153,7 +153,7 @@ def play_subject(
     _check_rendering(preset, render_mode, video_file)
     environment = build_environment(preset, seed, TEST, render_mode)
     with contextlib.closing(environment), contextlib.ExitStack() as stack:
-        agent = build_agent(preset, environment, seed)
+        agent = build_agent(preset, environment, seed, "compiled")
         agent.set_weights(subject.weights)
         results = _Results(environment)
         callbacks: list[Callback] = [results]
@@ -171,7 +171,7 @@ def play_subject(
     return TestResult(
         preset=preset.name,
         weights=str(subject.path),
-        engine="keras-rl",
+        engine="compiled",
         score=Score(tuple(results.episodes)),
         video=str(video_file) if video_file else None,
         interrupted=agent.interrupted,
