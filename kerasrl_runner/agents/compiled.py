@@ -189,4 +189,5 @@ class CompiledDQNAgent(GuardedDQNAgent):
         )
         learned = update(self._room)
         self._acting.take_weights(learned.weights)
-        return [*learned.metrics.mean(axis=0).tolist(), *self.policy.metrics]
+        metrics = learned.metrics[0] if len(learned.metrics) == 1 else learned.metrics.mean(axis=0)
+        return [*metrics.tolist(), *self.policy.metrics]

@@ -131,11 +131,10 @@ class SequentialMemory(rl_memory.SequentialMemory):
                 f"sample from, there are {self._size}"
             )
         if indices is None:
-            start = self._draw(batch_size)  # [B]
-        else:
-            start = np.asarray(indices)  # [B]
-            if start.min() < 0 or start.max() >= self._size - 1 or self._is_closing(start).any():
-                raise ValueError(f"indices: {start.tolist()} do not all start a transition")
+            return self._gather(self._draw(batch_size))
+        start = np.asarray(indices)  # [B]
+        if start.min() < 0 or start.max() >= self._size - 1 or self._is_closing(start).any():
+            raise ValueError(f"indices: {start.tolist()} do not all start a transition")
         return self._gather(start)
 
     def _draw(self, batch_size: int) -> np.ndarray:
@@ -146,41 +145,46 @@ class SequentialMemory(rl_memory.SequentialMemory):
         high = self._size - 1
         start = self._generator.integers(low, high, size=batch_size)  # [B]
         for _ in range(_REDRAWS):
-            wrong = self._is_closing(start)  # [B]
-            count = np.count_nonzero(wrong)
-            if not count:
+            wrong = self._is_closing(start).nonzero()[0]  # [redrawn]
+            if not wrong.size:
                 return start
-            start[wrong] = self._generator.integers(low, high, size=count)  # [count]
-        wrong = self._is_closing(start)  # [B]
-        valid = low + np.flatnonzero(~self._is_closing(np.arange(low, high)))
-        start[wrong] = self._generator.choice(valid, size=np.count_nonzero(wrong))
+            start[wrong] = self._generator.integers(low, high, size=wrong.size)
+        wrong = self._is_closing(start).nonzero()[0]
+        valid = low + (~self._is_closing(np.arange(low, high))).nonzero()[0]
+        start[wrong] = self._generator.choice(valid, size=wrong.size)
         return start
 
     def _gather(self, start: np.ndarray) -> Batch:
         observations = self._observations
         assert observations is not None
-        offsets = np.arange(1 - self.window_length, 2)  # [W + 1]
-        logical = start[:, None] + offsets  # [B, W + 1]
-        frames = observations[self._physical(logical)]  # [B, W + 1, *observation]
-        if self.window_length > 1:
-            # From the newest backwards: a frame is outside once a closing entry lies at or
-            # after it, or where it would lie before the first entry.
-            older = logical[:, -3::-1]  # [B, W - 1]
-            outside = self._is_closing(older) | (older < 0)  # [B, W - 1]
-            outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
-            frames[:, : self.window_length - 1][outside] = 0
         row = self._physical(start)  # [B]
+        if self.window_length == 1:
+            state = observations[row][:, None]  # [B, 1, *observation]
+            next_state = observations[(row + 1) % self.limit][:, None]  # [B, 1, *observation]
+        else:
+            frames = self._frames(start)  # [B, W + 1, *observation]
+            state, next_state = frames[:, :-1], frames[:, 1:]
         return Batch(
-            frames[:, :-1],
-            self._actions[row],
-            self._rewards[row],
-            frames[:, 1:],
-            self._terminated[row],
+            state, self._actions[row], self._rewards[row], next_state, self._terminated[row]
         )
 
+    def _frames(self, start: np.ndarray) -> np.ndarray:
+        """The windows that end in `start` [B] and one frame more, [B, W + 1, *observation]."""
+        assert self._observations is not None
+        logical = start[:, None] + np.arange(1 - self.window_length, 2)  # [B, W + 1]
+        frames = self._observations[self._physical(logical)]  # [B, W + 1, *observation]
+        # From the newest backwards: a frame is outside once a closing entry lies at or after
+        # it, or where it would lie before the first entry.
+        older = logical[:, -3::-1]  # [B, W - 1]
+        outside = self._is_closing(older) | (older < 0)  # [B, W - 1]
+        outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
+        frames[:, : self.window_length - 1][outside] = 0
+        return frames
+
     def _physical(self, logical: np.ndarray) -> np.ndarray:
-        oldest = self._next if self._size == self.limit else 0
-        return (logical + oldest) % self.limit
+        if self._size < self.limit:
+            return logical
+        return (logical + self._next) % self.limit
 
     def _is_closing(self, logical: np.ndarray) -> np.ndarray:
         return self._closing[self._physical(logical)]
@@ -212,9 +216,12 @@ def _storage(limit: int, observation: Any) -> np.ndarray:
 
 
 def _check_like(observation: Any, stored: np.ndarray) -> None:
-    shape = np.shape(observation)
-    dtype = np.asarray(observation).dtype
-    if shape != stored.shape[1:] or not np.can_cast(dtype, stored.dtype, "same_kind"):
+    if not isinstance(observation, np.ndarray):
+        shape, dtype = (), np.dtype(object)
+    else:
+        shape, dtype = observation.shape, observation.dtype
+    alike = dtype == stored.dtype or np.can_cast(dtype, stored.dtype, "same_kind")
+    if shape != stored.shape[1:] or not alike:
         raise ValueError(
             f"the environment returned an observation of shape {shape} and dtype {dtype}; the "
             f"ones before had shape {stored.shape[1:]} and dtype {stored.dtype}"
