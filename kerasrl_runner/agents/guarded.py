@@ -106,8 +106,9 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
 
     def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
         """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
+        legacy = legacy_optimizer(optimizer)  # reads eager variables: outside the graph
         with self._scope, vendor_parts_replaced():
-            super().compile(legacy_optimizer(optimizer), [*(metrics or [])])
+            super().compile(legacy, [*(metrics or [])])
 
     def process_state_batch(self, batch: Any) -> Any:
         """States [B, W, *observation] in their own dtype, not as the vendor's objects (D26)."""

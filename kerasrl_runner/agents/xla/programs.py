@@ -259,9 +259,10 @@ def _behaviour(module: tf.Module) -> Iterator[Any]:
             yield value
         elif hasattr(value, "get_config"):
             yield type(value)
-        elif isinstance(value, np.ndarray) or tf.is_tensor(value) and hasattr(value, "numpy"):
-            if not isinstance(value, tf.Variable):
-                yield name, np.asarray(value).tobytes()
+        elif isinstance(value, np.ndarray) or (
+            isinstance(value, tf.Tensor) and hasattr(value, "numpy")
+        ):
+            yield name, np.asarray(value).tobytes()
 
 
 def _scalars(owner: Any, *, keep_private: bool) -> Iterator[tuple[str, Any]]:

@@ -33,8 +33,9 @@ class Batch:
 
     def __init__(self, specs: Sequence[tf.TensorSpec]) -> None:
         arrays = [programs.aligned_zeros(s.shape, np.dtype(s.dtype.as_numpy_dtype)) for s in specs]
-        self.packed = arrays[0]
-        self.states, self.next_states = arrays[1:] if len(arrays) == 3 else (None, None)
+        self.packed: np.ndarray = arrays[0]
+        self.states: np.ndarray | None = arrays[1] if len(arrays) == 3 else None
+        self.next_states: np.ndarray | None = arrays[2] if len(arrays) == 3 else None
         self.tensors = [programs.aliasing_tensor(array) for array in arrays]
 
     def fill(
@@ -47,7 +48,7 @@ class Batch:
     ) -> None:
         """Write transitions into the arrays; a leading axis of K = 1 may be missing."""
         side = (self.packed.shape[2] - 3) // 2
-        if self.states is None:
+        if self.states is None or self.next_states is None:
             shape = (*self.packed.shape[:2], side)
             self.packed[..., :side] = np.reshape(states, shape)
             self.packed[..., side + 3 :] = np.reshape(next_states, shape)
@@ -246,9 +247,7 @@ class CompiledUpdate:
         return tf.cast(states, self._model.inputs[0].dtype)
 
     def _randomness(self) -> tf.Tensor:
-        """Return the key [2] of this learn step's noise."""
-        learn_step = self._optimizer.iterations.read_value()
-        return tf.stack([self.parameters.seed.read_value(), learn_step])
+        return tf.stack([self.parameters.seed.read_value(), self._optimizer.iterations])  # [2]
 
     def _specs(self, steps: int) -> list[tf.TensorSpec]:
         """Return what the program takes: packed rows, and states where they are apart."""
@@ -264,8 +263,8 @@ class CompiledUpdate:
         if None in keys:
             return None
         numbers = (self._gamma, self._delta_clip, self._double, self._tau)
-        sizes = (self._batch_size, self.state_shape, self._nb_actions)
-        ways = (self.state_dtype, self.dtype, self.returns_weights, self._jit_compile)
+        sizes = (self._batch_size, self.state_shape, self.state_dtype, self._nb_actions)
+        ways = (self.dtype, self.returns_weights, self._jit_compile, self.parameters.are_flat)
         return (*keys, *numbers, *sizes, *ways)
 
     def _check(self, target: keras.Model, target_model_update: float) -> None:
