@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerasrl_runner.agents.compiled import CompiledDQNAgent
 from kerasrl_runner.agents.guarded import GuardedDQNAgent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import make_environment
 from kerasrl_runner.environments.observations import encoder
 from kerasrl_runner.environments.seeds import TRAINING, episode_seeds
-from kerasrl_runner.errors import PresetError
-from kerasrl_runner.keras_rl import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy, keras
+from kerasrl_runner.errors import PresetError, UsageError
+from kerasrl_runner.keras_rl import (
+    BoltzmannGumbelQPolicy,
+    EpsGreedyQPolicy,
+    GreedyQPolicy,
+    keras,
+    tf,
+)
 from kerasrl_runner.parts.imports import make_importable
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
@@ -36,19 +44,24 @@ _POLICIES = {
 
 
 def build(
-    preset: Preset, seed: int = 0, render_mode: str | None = None
+    preset: Preset,
+    seed: int = 0,
+    engine: str = "compiled",
+    render_mode: str | None = None,
 ) -> tuple[KerasRLEnvironment, GuardedDQNAgent]:
-    """The preset's environment and its keras-rl agent, compiled, ready for `agent.fit`.
+    """The preset's environment and its agent, compiled in Keras' sense, ready for `agent.fit`.
 
     Seeds Python's, NumPy's and TensorFlow's global streams, which keras-rl draws from.
 
     Raises:
         PresetError, EnvironmentFailed: the preset names what cannot be made.
     """
+    if engine == "compiled":
+        set_threads()
     keras.utils.set_random_seed(seed)
     environment = build_environment(preset, seed, TRAINING, render_mode)
     environment.nb_max_episode_steps = preset.fit.nb_max_episode_steps
-    return environment, build_agent(preset, environment, seed)
+    return environment, build_agent(preset, environment, seed, engine)
 
 
 def build_environment(
@@ -77,21 +90,32 @@ def build_model(preset: Preset, environment: KerasRLEnvironment) -> Any:
     )
 
 
-def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> GuardedDQNAgent:
-    """A compiled agent of engine keras-rl."""
+def build_agent(
+    preset: Preset, environment: KerasRLEnvironment, seed: int, engine: str
+) -> GuardedDQNAgent:
+    """The preset's agent of an engine.
+
+    Raises:
+        PresetError: settings that the engine or Keras cannot use.
+        RunnerError: a replay memory that does not fit into this machine.
+    """
     settings = preset.agent
-    try:
-        memory = SequentialMemory(
-            preset.memory.limit,
-            preset.memory.window_length,
-            generator=np.random.default_rng(seed),
+    memory = SequentialMemory(
+        preset.memory.limit, preset.memory.window_length, generator=np.random.default_rng(seed)
+    )
+    memory.reserve(environment.example())
+    if engine == "compiled":
+        agent_class: Any = partial(
+            CompiledDQNAgent, gradient_steps=settings.gradient_steps, seed=seed
         )
-    except (MemoryError, ValueError) as error:
+    elif settings.gradient_steps > 1:
         raise PresetError(
-            f"memory.limit: {preset.memory.limit} entries do not fit into this machine: {error}. "
-            f"Lower the limit."
-        ) from error
-    agent = GuardedDQNAgent(
+            f"agent.gradient_steps: engine {engine} updates once at a time; expected 1, received "
+            f"{settings.gradient_steps}. Use --engine compiled."
+        )
+    else:
+        agent_class = GuardedDQNAgent
+    agent = agent_class(
         build_model(preset, environment),
         policy=_policy(preset.policy),
         enable_double_dqn=settings.enable_double_dqn,
@@ -108,9 +132,35 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> G
     optimizer = build_optimizer(name, arguments)
     try:
         agent.compile(optimizer)
+        agent.compute_q_values(memory.get_recent_state(environment.example()))
     except (TypeError, ValueError) as error:  # what Keras takes and only then cannot use
-        raise PresetError(f"optimizer.{name}: {error}") from error
+        raise PresetError(f"optimizer.{name} or model.layers: {error}") from error
     return agent
+
+
+def set_threads() -> None:
+    """Let TensorFlow use KERASRL_THREADS threads, 1 if it is not set, unless it runs already.
+
+    At the size of a DQN more threads only wait for each other (benchmarks/README.md).
+    """
+    text = os.environ.get("KERASRL_THREADS") or "1"
+    if not text.isdecimal():
+        raise UsageError(f"KERASRL_THREADS: expected a number of threads, received {text}.")
+    threads = int(text)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:  # TensorFlow was used before: its threads are as they are
+        pass
+
+
+def tensorflow_threads() -> dict[str, int]:
+    """TensorFlow's threads within an operation and between them; 0 is its own choice."""
+    threading = tf.config.threading
+    return {
+        "intra_op": threading.get_intra_op_parallelism_threads(),
+        "inter_op": threading.get_inter_op_parallelism_threads(),
+    }
 
 
 def _policy(policy: Policy) -> Any:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from kerasrl_runner.errors import StackError
 
 if TYPE_CHECKING:
-    from kerasrl_runner.agents.guarded import GuardedDQNAgent as DQNAgent
+    from kerasrl_runner.agents.compiled import CompiledDQNAgent as DQNAgent
     from kerasrl_runner.parts.memory import SequentialMemory
     from kerasrl_runner.parts.policies import (
         BoltzmannQPolicy,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # What this module hands out in place of the vendor's own: the rooms above it, met only when asked.
 _MENDED = {
-    "DQNAgent": ("kerasrl_runner.agents.guarded", "GuardedDQNAgent"),
+    "DQNAgent": ("kerasrl_runner.agents.compiled", "CompiledDQNAgent"),
     "SequentialMemory": ("kerasrl_runner.parts.memory", "SequentialMemory"),
     "BoltzmannQPolicy": ("kerasrl_runner.parts.policies", "BoltzmannQPolicy"),
     "LinearAnnealedPolicy": ("kerasrl_runner.parts.policies", "LinearAnnealedPolicy"),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.keras_rl import keras, rl_dqn, rl_util, tf
+from kerasrl_runner.parts.model import copy_model
 
 
 class PrivateGraph:
@@ -78,24 +79,6 @@ def clone_into_graph(graph: PrivateGraph, model: Any) -> Any:
     weights = model.get_weights()
     with graph:
         return copy_model(model, weights)
-
-
-def copy_model(model: Any, weights: list[np.ndarray] | None = None) -> Any:
-    """Keras' own clone with the given weights, or the model's.
-
-    The vendor's `clone_model` goes through names and refuses any Lambda (D13); a Lambda here is
-    the calling program's own, already running, code.
-    """
-    with _lambdas_allowed():
-        copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights() if weights is None else weights)
-    return copy
-
-
-def _lambdas_allowed() -> Any:
-    from tf_keras.src.saving.serialization_lib import SafeModeScope
-
-    return SafeModeScope(False)
 
 
 @contextlib.contextmanager

@@ -61,10 +61,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         **kwargs: Any,
     ) -> None:
         if kwargs.get("memory_interval", 1) != 1:
-            raise ValueError(
-                f"memory_interval={kwargs['memory_interval']} would store transitions that skip "
-                f"steps and cross episodes; leave it at 1"
-            )
+            raise ValueError("memory_interval must be 1: others store steps of two episodes as one")
         if kwargs.get("target_model_update") == 0:
             raise ValueError("target_model_update=0 would never update the target; expected > 0")
         self._step = 0
@@ -84,13 +81,13 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         self.dueling_type = dueling_type
         if not isinstance(self.memory, SequentialMemory):
             raise ValueError(
-                f"expected kerasrl_runner.keras_rl.SequentialMemory, received "
-                f"{type(self.memory).__module__}.{type(self.memory).__name__}, which cannot tell "
-                f"a time limit from a terminal state"
+                f"expected kerasrl_runner.keras_rl.SequentialMemory, received {self.memory!r}, "
+                f"which cannot tell a time limit from a terminal state"
             )
 
     training: bool
     nb_steps_warmup: float
+    recent_action: int | None
 
     @property
     def step(self) -> int:

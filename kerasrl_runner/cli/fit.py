@@ -17,7 +17,7 @@ from kerasrl_runner.preset import load_preset
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value.")
 @click.option("--seed", default=0, show_default=True, help="Seeds everything random.")
 @click.option("--steps", type=int, help="Env steps, instead of the preset's.")
-@click.option("--engine", default="keras-rl", show_default=True, help="keras-rl.")
+@click.option("--engine", default="compiled", show_default=True, help="compiled, keras-rl.")
 @click.option(
     "--run-dir", type=click.Path(path_type=Path), help="This run's own folder, new or empty."
 )
@@ -43,8 +43,7 @@ def command(
     from kerasrl_runner.runs.training import train
 
     def say(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=as_json)
+        click.echo(message, err=as_json)
 
     if visualize:
         check_rendering(loaded, "human" if can_open_window() else "rgb_array")

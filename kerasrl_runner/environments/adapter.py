@@ -70,6 +70,11 @@ class KerasRLEnvironment:
         """The seed that the present episode was reset with."""
         return None if self.seeds is None else self.seeds(max(self.episode, 0))
 
+    def example(self) -> Any:
+        """An observation of the network's shape and dtype, for making room; none that occurred."""
+        sample = self.env.observation_space.sample()
+        return sample if self.encode is None else self.encode(sample)
+
     def reset(self) -> Any:
         """Start the next episode; returns its first observation.
 

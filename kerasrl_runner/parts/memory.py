@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasrl_runner.errors import RunnerError
 from kerasrl_runner.keras_rl import rl_memory
 
 # After this many redraws of indices that hit closing entries, the valid ones are listed instead.
@@ -64,10 +67,6 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._generator = generator or np.random.default_rng(np.random.randint(2**31, size=4))
         self._recent: deque[Any] = deque(maxlen=window_length - 1)
         self._observations: np.ndarray | None = None  # [limit, *observation]
-        self._actions = np.zeros(limit, np.int64)  # [limit]
-        self._rewards = np.zeros(limit, np.float64)  # [limit]
-        self._terminated = np.zeros(limit, bool)  # [limit]
-        self._closing = np.zeros(limit, bool)  # [limit]
         self._size = 0
         self._next = 0
 
@@ -80,6 +79,29 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def inside_episode(self) -> bool:
         """Whether the newest entry is a transition that still waits for its next observation."""
         return self._size > 0 and not self._closing[self._next - 1]
+
+    def reserve(self, observation: Any) -> None:
+        """Make room for `limit` observations like this one; the first `append` does otherwise.
+
+        The system commits the pages as they fill, so an unused memory costs nothing yet.
+
+        Raises:
+            RunnerError: a full memory would not fit into this machine's RAM.
+        """
+        plain = isinstance(observation, np.ndarray) and observation.dtype != object
+        shape, dtype = (observation.shape, observation.dtype) if plain else ((), np.dtype(object))
+        entry_bytes = math.prod(shape) * dtype.itemsize + 8 + 8 + 1 + 1
+        ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if self.limit * entry_bytes > ram_bytes:
+            raise RunnerError(
+                f"a replay memory of {self.limit} entries needs {self.limit * entry_bytes:,} "
+                f"bytes, and this machine has {ram_bytes:,}. Lower memory.limit."
+            )
+        self._actions = np.zeros(self.limit, np.int64)  # [limit]
+        self._rewards = np.zeros(self.limit, np.float64)  # [limit]
+        self._terminated = np.zeros(self.limit, bool)  # [limit]
+        self._closing = np.zeros(self.limit, bool)  # [limit]
+        self._observations = np.zeros((self.limit, *shape), dtype)  # [limit, *observation]
 
     def append(
         self, observation: Any, action: int, reward: float, terminal: bool, training: bool = True
@@ -131,11 +153,10 @@ class SequentialMemory(rl_memory.SequentialMemory):
                 f"sample from, there are {self._size}"
             )
         if indices is None:
-            start = self._draw(batch_size)  # [B]
-        else:
-            start = np.asarray(indices)  # [B]
-            if start.min() < 0 or start.max() >= self._size - 1 or self._is_closing(start).any():
-                raise ValueError(f"indices: {start.tolist()} do not all start a transition")
+            return self._gather(self._draw(batch_size))
+        start = np.asarray(indices)  # [B]
+        if start.min() < 0 or start.max() >= self._size - 1 or self._is_closing(start).any():
+            raise ValueError(f"indices: {start.tolist()} do not all start a transition")
         return self._gather(start)
 
     def _draw(self, batch_size: int) -> np.ndarray:
@@ -146,41 +167,46 @@ class SequentialMemory(rl_memory.SequentialMemory):
         high = self._size - 1
         start = self._generator.integers(low, high, size=batch_size)  # [B]
         for _ in range(_REDRAWS):
-            wrong = self._is_closing(start)  # [B]
-            count = np.count_nonzero(wrong)
-            if not count:
+            wrong = self._is_closing(start).nonzero()[0]  # [redrawn]
+            if not wrong.size:
                 return start
-            start[wrong] = self._generator.integers(low, high, size=count)  # [count]
-        wrong = self._is_closing(start)  # [B]
-        valid = low + np.flatnonzero(~self._is_closing(np.arange(low, high)))
-        start[wrong] = self._generator.choice(valid, size=np.count_nonzero(wrong))
+            start[wrong] = self._generator.integers(low, high, size=wrong.size)
+        wrong = self._is_closing(start).nonzero()[0]
+        valid = low + (~self._is_closing(np.arange(low, high))).nonzero()[0]
+        start[wrong] = self._generator.choice(valid, size=wrong.size)
         return start
 
     def _gather(self, start: np.ndarray) -> Batch:
         observations = self._observations
         assert observations is not None
-        offsets = np.arange(1 - self.window_length, 2)  # [W + 1]
-        logical = start[:, None] + offsets  # [B, W + 1]
-        frames = observations[self._physical(logical)]  # [B, W + 1, *observation]
-        if self.window_length > 1:
-            # From the newest backwards: a frame is outside once a closing entry lies at or
-            # after it, or where it would lie before the first entry.
-            older = logical[:, -3::-1]  # [B, W - 1]
-            outside = self._is_closing(older) | (older < 0)  # [B, W - 1]
-            outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
-            frames[:, : self.window_length - 1][outside] = 0
         row = self._physical(start)  # [B]
+        if self.window_length == 1:
+            state = observations[row][:, None]  # [B, 1, *observation]
+            next_state = observations[(row + 1) % self.limit][:, None]  # [B, 1, *observation]
+        else:
+            frames = self._frames(start)  # [B, W + 1, *observation]
+            state, next_state = frames[:, :-1], frames[:, 1:]
         return Batch(
-            frames[:, :-1],
-            self._actions[row],
-            self._rewards[row],
-            frames[:, 1:],
-            self._terminated[row],
+            state, self._actions[row], self._rewards[row], next_state, self._terminated[row]
         )
 
+    def _frames(self, start: np.ndarray) -> np.ndarray:
+        """The windows that end in `start` [B] and one frame more, [B, W + 1, *observation]."""
+        assert self._observations is not None
+        logical = start[:, None] + np.arange(1 - self.window_length, 2)  # [B, W + 1]
+        frames = self._observations[self._physical(logical)]  # [B, W + 1, *observation]
+        # From the newest backwards: a frame is outside once a closing entry lies at or after
+        # it, or where it would lie before the first entry.
+        older = logical[:, -3::-1]  # [B, W - 1]
+        outside = self._is_closing(older) | (older < 0)  # [B, W - 1]
+        outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
+        frames[:, : self.window_length - 1][outside] = 0
+        return frames
+
     def _physical(self, logical: np.ndarray) -> np.ndarray:
-        oldest = self._next if self._size == self.limit else 0
-        return (logical + oldest) % self.limit
+        if self._size < self.limit:
+            return logical
+        return (logical + self._next) % self.limit
 
     def _is_closing(self, logical: np.ndarray) -> np.ndarray:
         return self._closing[self._physical(logical)]
@@ -191,8 +217,9 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if not isinstance(observation, tuple | dict):  # several inputs stay as they are
             observation = np.asarray(observation)
         if self._observations is None:
-            self._observations = _storage(self.limit, observation)
-        elif self._observations.dtype != object:
+            self.reserve(observation)
+        assert self._observations is not None
+        if self._observations.dtype != object:
             _check_like(observation, self._observations)
         index = self._next
         self._observations[index] = observation
@@ -204,17 +231,13 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._size = min(self._size + 1, self.limit)
 
 
-def _storage(limit: int, observation: Any) -> np.ndarray:
-    """An empty ring for observations like this one; the system commits its pages as they fill."""
-    if isinstance(observation, np.ndarray) and observation.dtype != object:
-        return np.zeros((limit, *observation.shape), observation.dtype)
-    return np.empty(limit, object)
-
-
 def _check_like(observation: Any, stored: np.ndarray) -> None:
-    shape = np.shape(observation)
-    dtype = np.asarray(observation).dtype
-    if shape != stored.shape[1:] or not np.can_cast(dtype, stored.dtype, "same_kind"):
+    if not isinstance(observation, np.ndarray):
+        shape, dtype = (), np.dtype(object)
+    else:
+        shape, dtype = observation.shape, observation.dtype
+    alike = dtype == stored.dtype or np.can_cast(dtype, stored.dtype, "same_kind")
+    if shape != stored.shape[1:] or not alike:
         raise ValueError(
             f"the environment returned an observation of shape {shape} and dtype {dtype}; the "
             f"ones before had shape {stored.shape[1:]} and dtype {stored.dtype}"

@@ -33,6 +33,24 @@ def build_optimizer(name: str, arguments: dict[str, Any]) -> Any:
         raise PresetError(f"{key}: Keras refuses these arguments: {error}") from error
 
 
+def new_style_optimizer(optimizer: Any) -> Any:
+    """An unused new-style optimizer equal to a name, a legacy or a new-style optimizer.
+
+    Raises:
+        ValueError: a legacy optimizer with a `decay`, which a schedule replaced.
+    """
+    if isinstance(optimizer, str):
+        return keras.optimizers.get(optimizer)
+    config = optimizer.get_config()
+    if isinstance(optimizer, keras.optimizers.legacy.Optimizer):
+        if config.pop("decay", 0.0):
+            raise ValueError("decay: give learning_rate a keras.optimizers.schedules schedule")
+        return getattr(keras.optimizers, type(optimizer).__name__).from_config(config)
+    if getattr(optimizer, "_built", False):
+        return type(optimizer).from_config(config)
+    return optimizer
+
+
 def legacy_optimizer(optimizer: Any) -> Any:
     """A fresh legacy optimizer equal to a name, a legacy or a new-style optimizer (D6c).
 

@@ -181,6 +181,8 @@ class Agent(_Section):
     batch_size: int = Field(default=32, ge=1)
     nb_steps_warmup: int = Field(default=1_000, ge=0)
     train_interval: int = Field(default=1, ge=1)
+    # Not keras-rl's: updates in one call at each train_interval'th env step.
+    gradient_steps: int = Field(default=1, ge=1)
     target_model_update: int | float = Field(default=10_000, gt=0)
     delta_clip: float = Field(default=float("inf"), gt=0, allow_inf_nan=True)
     enable_double_dqn: bool = False

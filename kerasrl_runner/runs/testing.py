@@ -157,7 +157,7 @@ def play_subject(
     check_rendering(preset, render_mode)
     environment = build_environment(preset, seed, TEST, render_mode)
     with contextlib.closing(environment), contextlib.ExitStack() as stack:
-        agent = build_agent(preset, environment, seed)
+        agent = build_agent(preset, environment, seed, "compiled")
         agent.set_weights(subject.weights)
         results = _Results(environment)
         callbacks: list[Callback] = [results]
@@ -175,7 +175,7 @@ def play_subject(
     return TestResult(
         preset=preset.name,
         weights=str(subject.path),
-        engine="keras-rl",
+        engine="compiled",
         score=Score(tuple(results.episodes)),
         video=str(video_file) if video_file else None,
         interrupted=agent.interrupted,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.build import build, build_environment
+from kerasrl_runner.build import build, build_environment, tensorflow_threads
 from kerasrl_runner.environments.seeds import EVALUATION, check_seed
 from kerasrl_runner.errors import RunnerError, UsageError, WeightsError, nearest
 from kerasrl_runner.files.run_directory import (
@@ -27,7 +27,7 @@ from kerasrl_runner.runs.events import Listener
 from kerasrl_runner.runs.record import command, hardware, versions
 from kerasrl_runner.runs.signals import stopping
 
-ENGINES = ("keras-rl",)
+ENGINES = ("compiled", "keras-rl")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class _Run:
         progress: bool,
     ) -> None:
         self.preset, self.seed, self.steps, self.engine = preset, seed, steps, engine
-        self.environment, self.agent = build(preset, seed, "human" if render else None)
+        self.environment, self.agent = build(preset, seed, engine, "human" if render else None)
         self.clock = TrainingClock()
         evaluation_environment = (
             build_environment(preset, seed, EVALUATION) if preset.evaluate.every_steps else None
@@ -138,6 +138,7 @@ class _Run:
             "process": os.getpid(),
             "versions": versions(),
             "hardware": hardware(),
+            "threads": tensorflow_threads(),
         }
 
     def train(self) -> FitResult:

@@ -1,0 +1,81 @@
+"""Replay memory: microseconds a sample(32) and bytes a stored entry, by size.
+
+    python benchmarks/memory.py [--json FILE]
+
+CartPole vectors (4 float32, window 1) at 1k to 1M entries, Atari frames (84 × 84 uint8, window 4)
+at 1k to 50k. The vendor's memory stands beside ours up to 100k vectors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kerasrl_runner.keras_rl import SequentialMemory, rl_memory
+
+ROUNDS, CALLS = 7, 300
+
+
+def filled(memory, observation: np.ndarray, entries: int):
+    for number in range(entries):
+        memory.append(observation, 1, 1.0, False)
+        if number % 200 == 199 and isinstance(memory, SequentialMemory):
+            memory.end_episode(observation)
+    return memory
+
+
+def microseconds(call) -> float:
+    call()
+    times = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        for _ in range(CALLS):
+            call()
+        times.append((time.perf_counter() - started) / CALLS * 1e6)
+    return statistics.median(times)
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows = []
+    print("| observation | window | entries | ours, µs | vendor's, µs | bytes an entry |")
+    print("|---|---|---|---|---|---|")
+    vector, frame = np.ones(4, np.float32), np.ones((84, 84), np.uint8)
+    cases = [(vector, 1, size) for size in (1_000, 10_000, 100_000, 1_000_000)]
+    cases += [(frame, 4, size) for size in (1_000, 10_000, 50_000)]
+    for observation, window, entries in cases:
+        before = resident_bytes()
+        memory = filled(SequentialMemory(entries, window), observation, entries)
+        size = (resident_bytes() - before) / entries
+        ours = microseconds(lambda memory=memory: memory.sample_batch(32))
+        vendor = None
+        if observation.ndim == 1 and entries <= 100_000:
+            theirs = filled(rl_memory.SequentialMemory(entries, window_length=window),
+                            observation, entries)  # fmt: skip
+            vendor = microseconds(lambda theirs=theirs: theirs.sample(32))
+        shape = "×".join(map(str, observation.shape))
+        beside = f"{vendor:.0f}" if vendor else "–"
+        print(f"| {shape} {observation.dtype} | {window} | {entries:,} | {ours:.0f} | {beside} | "
+              f"{size:,.0f} |")  # fmt: skip
+        rows.append({"shape": observation.shape, "window": window, "entries": entries,
+                     "microseconds": ours, "vendor": vendor, "bytes": size})  # fmt: skip
+        del memory
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A DQN update as one XLA program, and acting beside it."""
