@@ -96,8 +96,7 @@ def build_agent(
     """The preset's agent of an engine.
 
     Raises:
-        PresetError: settings that the engine or Keras cannot use.
-        RunnerError: a replay memory that does not fit into this machine.
+        PresetError: settings that the engine, Keras or this machine's memory cannot take.
     """
     settings = preset.agent
     memory = SequentialMemory(

@@ -144,7 +144,7 @@ class KerasRLEnvironment:
         if self.encode is not None:
             try:
                 observation = self.encode(observation)
-            except (TypeError, ValueError) as error:
+            except Exception as error:  # what the environment returned is nothing of its space
                 raise self._failed("observation", error) from error
         if (
             isinstance(observation, np.ndarray)

@@ -34,6 +34,11 @@ def model_of(architecture: dict[str, Any]) -> Any:
     Raises:
         WeightsError: not such a description, or a layer that cannot be built.
     """
+    if _holds_code(architecture):
+        raise WeightsError(
+            "the weights' architecture cannot be built: a Lambda layer carries code and is never "
+            "built from a file."
+        )
     try:
         model = keras.Sequential(
             [keras.layers.InputLayer(input_shape=tuple(architecture["input_shape"]))]
@@ -77,23 +82,37 @@ def _described(layer: Any) -> dict[str, Any]:
 
 
 def _class_of(name: str) -> Any:
-    if name == "Lambda":
-        raise WeightsError("a Lambda layer carries code and is never built from a file")
     if ":" in name:
         return imported_class(name, keras.layers.Layer, "architecture")
     return getattr(keras.layers, name)
 
 
+def _holds_code(part: Any) -> bool:
+    """Whether a Lambda, or the code of one, is anywhere in the description."""
+    if isinstance(part, dict):
+        return any(map(_holds_code, [*part.keys(), *part.values()]))
+    if isinstance(part, list | tuple):
+        return any(map(_holds_code, part))
+    return part in ("Lambda", "__lambda__")
+
+
 def _comparable(architecture: dict[str, Any]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [{"input_shape": list(architecture.get("input_shape", []))}]
     for layer in architecture.get("layers", []):
-        config = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in layer["config"].items()
-            if key not in _NOT_COMPARED and not key.endswith(_NOT_COMPARED_ENDINGS)
-        }
-        parts.append({"class": layer["class"], **config})
+        parts.append({"class": layer["class"], **_essence(layer["config"])})
     return parts
+
+
+def _essence(part: Any) -> Any:
+    """A config without what makes no other network, wrapped layers' included."""
+    if isinstance(part, dict):
+        return {
+            key: _essence(value)
+            for key, value in part.items()
+            if key not in (*_NOT_COMPARED, *_NOT_RECORDED)
+            and not key.endswith(_NOT_COMPARED_ENDINGS)
+        }
+    return [_essence(entry) for entry in part] if isinstance(part, list | tuple) else part
 
 
 def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasrl_runner.errors import RunnerError
+from kerasrl_runner.errors import PresetError
 from kerasrl_runner.keras_rl import rl_memory
 
 # After this many redraws of indices that hit closing entries, the valid ones are listed instead.
@@ -86,14 +86,14 @@ class SequentialMemory(rl_memory.SequentialMemory):
         The system commits the pages as they fill, so an unused memory costs nothing yet.
 
         Raises:
-            RunnerError: a full memory would not fit into this machine's RAM.
+            PresetError: a full memory would not fit into this machine's RAM.
         """
         plain = isinstance(observation, np.ndarray) and observation.dtype != object
         shape, dtype = (observation.shape, observation.dtype) if plain else ((), np.dtype(object))
         entry_bytes = math.prod(shape) * dtype.itemsize + 8 + 8 + 1 + 1
         ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if self.limit * entry_bytes > ram_bytes:
-            raise RunnerError(
+            raise PresetError(
                 f"a replay memory of {self.limit} entries needs {self.limit * entry_bytes:,} "
                 f"bytes, and this machine has {ram_bytes:,}. Lower memory.limit."
             )
@@ -200,7 +200,11 @@ class SequentialMemory(rl_memory.SequentialMemory):
         older = logical[:, -3::-1]  # [B, W - 1]
         outside = self._is_closing(older) | (older < 0)  # [B, W - 1]
         outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
-        frames[:, : self.window_length - 1][outside] = 0
+        if frames.dtype == object:
+            for sample, place in np.argwhere(outside):
+                frames[sample, place] = rl_memory.zeroed_observation(frames[sample, -1])
+        else:
+            frames[:, : self.window_length - 1][outside] = 0
         return frames
 
     def _physical(self, logical: np.ndarray) -> np.ndarray:

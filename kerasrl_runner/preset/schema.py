@@ -200,6 +200,8 @@ class Agent(_Section):
         return value
 
 
+LinearAnnealed.model_rebuild()  # now that Policy, which may hold it, is known
+
 _OptimizerArguments = dict[str, Any] | None
 
 

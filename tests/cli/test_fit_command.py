@@ -47,7 +47,7 @@ def test_json_is_one_object_of_these_keys(finished):
         "run", "status", "preset", "engine", "seed", "env_steps", "episodes", "wall_seconds",
         "env_steps_per_second", "weights", "best",
     }  # fmt: skip
-    assert (said["status"], said["preset"], said["engine"]) == ("finished", name, "keras-rl")
+    assert (said["status"], said["preset"], said["engine"]) == ("finished", name, "compiled")
     assert (said["seed"], said["env_steps"]) == (3, 300)
     assert said["env_steps_per_second"] > 0
     assert said["wall_seconds"] > 0
@@ -70,7 +70,7 @@ def test_the_record_says_where_the_result_comes_from(finished):
     record = json.loads((folder / outcome.json["run"] / "run.json").read_text())
     assert (record["status"], record["error"]) == ("finished", None)
     assert record["command"].endswith(" ".join(map(str, SETTINGS)))
-    assert (record["preset"], record["seed"], record["engine"]) == (name, 3, "keras-rl")
+    assert (record["preset"], record["seed"], record["engine"]) == (name, 3, "compiled")
     assert (record["env_steps"], record["episodes"]) == (300, outcome.json["episodes"])
     assert {"python", "tensorflow", "keras-rl2", "gymnasium"} <= set(record["versions"])
     assert set(record["hardware"]) == {"machine", "system", "cores"}
@@ -114,7 +114,7 @@ def test_the_weights_describe_themselves(finished):
     attributes = read_weights(folder / outcome.json["weights"]).attributes
     assert preset_from_toml(attributes["preset"]).name == name
     assert (attributes["engine"], attributes["seed"], attributes["env_steps"]) == (
-        "keras-rl",
+        "compiled",
         3,
         300,
     )

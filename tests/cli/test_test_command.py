@@ -75,7 +75,7 @@ def test_json_is_one_object_of_these_keys(outcomes):
     assert set(said) == {
         "preset", "weights", "engine", "episodes", "mean_return", "std_return", "video",
     }  # fmt: skip
-    assert (said["preset"], said["engine"], said["video"]) == ("cartpole", "keras-rl", None)
+    assert (said["preset"], said["engine"], said["video"]) == ("cartpole", "compiled", None)
     assert [set(episode) for episode in said["episodes"]] == [{"return", "length", "seed"}] * 3
     returns = [episode["return"] for episode in said["episodes"]]
     assert said["mean_return"] == pytest.approx(np.mean(returns))

@@ -97,4 +97,4 @@ def test_a_preset_whose_optimizer_the_engine_cannot_use_is_refused_as_a_preset(
 ) -> None:
     preset = load_preset("cartpole-kerasrl", [optimizer])
     with pytest.raises(PresetError, match=r"^optimizer\."):
-        build(preset)
+        build(preset, engine="keras-rl")

@@ -38,6 +38,7 @@ def test_env_and_model_alone_are_a_preset(write_preset):
             "batch_size": 32,
             "nb_steps_warmup": 1_000,
             "train_interval": 1,
+            "gradient_steps": 1,
             "target_model_update": 10_000,
             "delta_clip": math.inf,
             "enable_double_dqn": False,
