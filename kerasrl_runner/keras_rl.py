@@ -19,12 +19,14 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasrl_runner.errors import StackError
 
 if TYPE_CHECKING:
     from kerasrl_runner.agents.compiled import CompiledDQNAgent as DQNAgent
+    from kerasrl_runner.agents.guarded import GuardedDQNAgent
     from kerasrl_runner.parts.memory import SequentialMemory
     from kerasrl_runner.parts.policies import (
         BoltzmannQPolicy,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 # What this module hands out in place of the vendor's own: the rooms above it, met only when asked.
 _MENDED = {
     "DQNAgent": ("kerasrl_runner.agents.compiled", "CompiledDQNAgent"),
+    "GuardedDQNAgent": ("kerasrl_runner.agents.guarded", "GuardedDQNAgent"),
     "SequentialMemory": ("kerasrl_runner.parts.memory", "SequentialMemory"),
     "BoltzmannQPolicy": ("kerasrl_runner.parts.policies", "BoltzmannQPolicy"),
     "LinearAnnealedPolicy": ("kerasrl_runner.parts.policies", "LinearAnnealedPolicy"),
@@ -48,6 +51,7 @@ __all__ = [
     "DQNAgent",
     "EpsGreedyQPolicy",
     "GreedyQPolicy",
+    "GuardedDQNAgent",
     "LinearAnnealedPolicy",
     "MaxBoltzmannQPolicy",
     "MultiInputProcessor",
@@ -90,7 +94,8 @@ def _load_legacy_keras() -> None:
     with _native_stderr_held_back():
         importlib.import_module("tensorflow")
         module = importlib.import_module("tensorflow.keras")
-    if "tf_keras" not in str(module.__file__):
+    # Keras 3's own file lies in keras/_tf_keras/: only a whole folder name tells.
+    if "tf_keras" not in Path(str(module.__file__)).parts:
         raise StackError(
             "TensorFlow was imported with Keras 3 before kerasrl_runner.keras_rl, and keras-rl2 "
             "needs legacy Keras (tf-keras). Import kerasrl_runner.keras_rl first, or set the "

@@ -82,8 +82,7 @@ class CompiledDQNAgent(GuardedDQNAgent):
         states = self.process_state_batch(state_batch)
         return np.asarray(self.model(states, training=False))
 
-    def compute_q_values(self, state: Any) -> np.ndarray:
-        """Q values [A] of one state, a list of W observations."""
+    def _q_values(self, state: Any) -> Any:
         states = self.process_state_batch([state])  # [1, W, *observation]
         if self._update is None:
             self._prepare(states)
@@ -127,6 +126,11 @@ class CompiledDQNAgent(GuardedDQNAgent):
         self.recent_action = self.recent_observation = None
 
     def _adopt(self, model: Any) -> tuple[Any, Any]:
+        if len(model.inputs) != 1:
+            raise ValueError(
+                f"the compiled engine takes one input, this model has {len(model.inputs)}; use "
+                f"kerasrl_runner.keras_rl.GuardedDQNAgent"
+            )
         return contextlib.nullcontext(), model
 
     def _sync(self) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerasrl_runner.agents.exchange import WeightsExchange
 from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, vendor_parts_replaced
 from kerasrl_runner.agents.relay import (
     CallbackRelay,
@@ -19,24 +19,22 @@ from kerasrl_runner.agents.relay import (
 )
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.errors import TrainingDiverged
-from kerasrl_runner.files.weights_file import WeightsFile, read_weights, write_weights
 from kerasrl_runner.keras_rl import rl_dqn
-from kerasrl_runner.parts.architecture import architecture_of, check_same
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import with_dueling_head
 from kerasrl_runner.parts.optimizers import legacy_optimizer
-from kerasrl_runner.parts.weights import layers_of, set_layers
 
 # D22: a greedy policy may never end an episode.
 TEST_EPISODE_STEPS = 10_000
 
 # What a test leaves as it was, since it may run inside a fit (D18b).
 _TRAINING_STATE = (
-    "training", "_step", "_closing", "recent_observation", "recent_action", "stop_training",
+    "training", "_step", "_keep_step", "_closing", "_next_observation", "recent_observation",
+    "recent_action", "stop_training",
 )  # fmt: skip
 
 
-class GuardedDQNAgent(rl_dqn.DQNAgent):
+class GuardedDQNAgent(WeightsExchange, rl_dqn.DQNAgent):
     """rl.agents.DQNAgent on today's stack. Takes the vendor's arguments.
 
     The network is copied into a graph of the agent's own; `model` is that copy. `fit` goes on
@@ -60,13 +58,10 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        if kwargs.get("memory_interval", 1) != 1:
-            raise ValueError("memory_interval must be 1: others store steps of two episodes as one")
-        if kwargs.get("target_model_update") == 0:
-            raise ValueError("target_model_update=0 would never update the target; expected > 0")
         self._step = 0
         self._keep_step = False
         self._closing = False
+        self._next_observation: Any = None
         self._environment: KerasRLEnvironment | None = None
         self.interrupted = False
         self.stop_training = False
@@ -79,11 +74,7 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
             )
         self.enable_dueling_network = enable_dueling_network
         self.dueling_type = dueling_type
-        if not isinstance(self.memory, SequentialMemory):
-            raise ValueError(
-                f"expected kerasrl_runner.keras_rl.SequentialMemory, received {self.memory!r}, "
-                f"which cannot tell a time limit from a terminal state"
-            )
+        self._check_arguments()
 
     training: bool
     nb_steps_warmup: float
@@ -120,6 +111,17 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         with self._scope:
             return super().compute_batch_q_values(state_batch)
 
+    def compute_q_values(self, state: Any) -> np.ndarray:
+        """Q values [A] of one state, a list of W observations.
+
+        Raises:
+            TrainingDiverged: they are NaN or infinite (D25).
+        """
+        q_values = self._q_values(state)
+        if not np.isfinite(q_values).all():
+            raise self._diverged(f"the Q values became {q_values}")
+        return q_values
+
     def forward(self, observation: Any) -> int:
         """Choose an action; on the vendor's extra call after an episode's end, only take note."""
         if self._closing:
@@ -141,16 +143,17 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
                 self.memory.swap_recent([])
             return [math.nan] * len(self.metrics_names)
         self._closing = bool(terminal)
+        self._next_observation = None
         truncated = self._environment is not None and self._environment.truncated
         learns = self._learns()
         metrics = self._store_and_learn(reward, bool(terminal) and not truncated, learns)
         if learns and not math.isfinite(metrics[0]):
-            raise TrainingDiverged(
-                f"the loss became {metrics[0]} at env step {self.step}. Lower the learning rate, "
-                f"clip gradients (optimizer clipnorm) or errors (delta_clip), or scale rewards "
-                f"([env] reward_scale)."
-            )
+            raise self._diverged(f"the loss became {metrics[0]}")
         return metrics
+
+    def observed(self, next_observation: Any) -> None:
+        """Take note, after a step was stored, of the observation that came of it."""
+        self._next_observation = next_observation
 
     def fit(
         self,
@@ -170,11 +173,11 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         `nb_max_episode_steps` truncates: the update bootstraps over it (D5).
         """
         refuse_vendor_loops(action_repetition, nb_max_start_steps)
-        environment = as_keras_rl(env, nb_max_episode_steps)
+        environment = as_keras_rl(env)
         loggers = training_loggers(verbose, log_interval, visualize)
         relay = CallbackRelay(self, [*(callbacks or []), *loggers])
         self.stop_training = False
-        with self._loop(relay, environment):
+        with self._loop(relay, environment, nb_max_episode_steps):
             self._keep_step = True
             super().fit(environment, self._step + nb_steps, callbacks=[relay], verbose=0)
         return relay.history
@@ -196,15 +199,15 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         `visualize` defaults to whether the environment was made with a render_mode (D6).
         """
         refuse_vendor_loops(action_repetition, nb_max_start_steps)
-        environment = as_keras_rl(env, nb_max_episode_steps)
+        environment = as_keras_rl(env)
         if visualize is None:
             visualize = environment.render_mode is not None
         relay = CallbackRelay(self, [*(callbacks or []), *test_loggers(verbose, visualize)])
         kept = {name: getattr(self, name) for name in _TRAINING_STATE}
         window = self.memory.swap_recent([])
-        self.stop_training = False
+        self.stop_training = self._keep_step = False
         try:
-            with self._loop(relay, environment):
+            with self._loop(relay, environment, nb_max_episode_steps):
                 super().test(
                     environment, nb_episodes, callbacks=[relay], visualize=False, verbose=0
                 )
@@ -215,37 +218,6 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
             for name, value in kept.items():
                 setattr(self, name, value)
         return relay.history
-
-    def save_weights(self, filepath: str | Path, overwrite: bool = False) -> None:
-        """Write legacy .h5 weights, whole or not at all; never asks on stdin (D10).
-
-        Raises:
-            WeightsError: the file exists and `overwrite` is false, or its suffix is not .h5.
-        """
-        write_weights(Path(filepath), self.exported_weights(), overwrite=overwrite)
-
-    def exported_weights(self) -> WeightsFile:
-        """The online network's weights with its architecture, as files hold them."""
-        with self._scope:
-            architecture = architecture_of(self.model)
-            return WeightsFile(layers_of(self.model), {"architecture": architecture})
-
-    def load_weights(self, filepath: str | Path) -> None:
-        """Read weights written by this project, tf_keras or Keras 3 (D11, D11b).
-
-        Raises:
-            WeightsError: not such a file, or of another architecture; nothing was changed then.
-        """
-        self.set_weights(read_weights(Path(filepath)))
-
-    def set_weights(self, weights: WeightsFile) -> None:
-        """Put weights into the online and the target network. Raises WeightsError as above."""
-        with self._scope:
-            if "architecture" in weights.attributes:
-                check_same(architecture_of(self.model), weights.attributes["architecture"])
-            set_layers(self.model, weights)
-            if self.compiled:
-                self.update_target_model_hard()
 
     def update_target_model_hard(self) -> None:
         """Copy the online network's weights to the target network."""
@@ -262,6 +234,29 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         graph = PrivateGraph()
         return graph, clone_into_graph(graph, model)
 
+    def _q_values(self, state: Any) -> Any:
+        return super().compute_q_values(state)
+
+    def _diverged(self, what: str) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"{what} at env step {self.step}. Lower the learning rate, clip gradients (optimizer "
+            f"clipnorm) or errors (delta_clip), or scale rewards ([env] reward_scale)."
+        )
+
+    def _check_arguments(self) -> None:
+        """After the vendor's constructor has sorted out what came by place and what by name."""
+        if not isinstance(self.memory, SequentialMemory):
+            raise ValueError(
+                f"{self.memory} cannot tell a time limit from a terminal state; use the "
+                f"SequentialMemory of kerasrl_runner.keras_rl"
+            )
+        if self.memory_interval != 1:
+            raise ValueError(f"memory_interval={self.memory_interval} skips steps; expected 1")
+        if self.target_model_update == 0:
+            raise ValueError("target_model_update=0 would never update the target; expected > 0")
+        if self.memory.limit < max(self.nb_steps_warmup, self.batch_size):
+            raise ValueError("the memory's limit is below nb_steps_warmup or batch_size; raise it")
+
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
         """The vendor's backward, its warm-up question answered by `learns`."""
         warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
@@ -273,9 +268,13 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
         return metrics
 
     @contextlib.contextmanager
-    def _loop(self, relay: CallbackRelay, environment: KerasRLEnvironment) -> Iterator[None]:
+    def _loop(
+        self, relay: CallbackRelay, environment: KerasRLEnvironment, cap: int | None
+    ) -> Iterator[None]:
         """Around the vendor's fit and test: a clean start, and a clean end whatever happens."""
         outer, self._environment = self._environment, environment
+        outer_cap = environment.nb_max_episode_steps
+        environment.nb_max_episode_steps = outer_cap if cap is None else cap
         self._closing = False
         self.interrupted = False
         self.memory.swap_recent([])
@@ -284,12 +283,13 @@ class GuardedDQNAgent(rl_dqn.DQNAgent):
                 yield
         finally:
             if self.training and self.memory.inside_episode:  # D8: fit stops where it stands
-                self.memory.end_episode(environment.observation)
+                self.memory.end_episode(self._next_observation)
             self.memory.swap_recent([])
             self.training = False  # D20
             self._keep_step = False
             self._closing = False
             self._environment = outer
+            environment.nb_max_episode_steps = outer_cap
             self.interrupted = relay.interrupted
             relay.finish(did_abort=True)
 

@@ -73,6 +73,7 @@ class CallbackRelay(Callback):
     def on_step_end(self, step: int, logs: dict[str, Any] | None = None) -> None:
         mended = {**(logs or {}), "episode": self._episode}
         self._episode_return += float(mended["reward"])
+        self._agent.observed(mended["observation"])
         self._callbacks.on_step_end(self._episode_step, mended)
         self._episode_step += 1
 

@@ -165,19 +165,17 @@ class KerasRLEnvironment:
         )
 
 
-def as_keras_rl(env: Any, nb_max_episode_steps: int | None = None) -> KerasRLEnvironment:
-    """`env` itself if it is one already, else wrapped; with the cap on episodes if one is given.
+def as_keras_rl(env: Any) -> KerasRLEnvironment:
+    """`env` itself if it is one already, else wrapped.
 
     Raises:
         TypeError: not a Gymnasium environment (an old gym's, for example).
     """
     if isinstance(env, KerasRLEnvironment):
-        if nb_max_episode_steps is not None:
-            env.nb_max_episode_steps = nb_max_episode_steps
         return env
     if not isinstance(env, gymnasium.Env):
         raise TypeError(
             f"expected a gymnasium.Env, received {type(env).__module__}.{type(env).__name__}. "
             f"Environments of old gym are ported by deriving from gymnasium.Env."
         )
-    return KerasRLEnvironment(env, nb_max_episode_steps=nb_max_episode_steps)
+    return KerasRLEnvironment(env)

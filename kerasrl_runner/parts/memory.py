@@ -116,8 +116,13 @@ class SequentialMemory(rl_memory.SequentialMemory):
             self._store(observation, action, reward, terminal, closing=False)
 
     def end_episode(self, observation: Any) -> None:
-        """Close the episode with its last observation, if one is open, and forget the window."""
-        if self.inside_episode:
+        """Close the episode with its last observation, if one is open, and forget the window.
+
+        Without an observation the newest entry closes the episode and starts no transition.
+        """
+        if self.inside_episode and observation is None:
+            self._closing[self._next - 1] = True
+        elif self.inside_episode:
             self._store(observation, 0, 0.0, False, closing=True)
         self._recent.clear()
 
@@ -125,7 +130,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         """The window that ends in `current_observation`, zero-padded: W observations."""
         state = [*self._recent, current_observation]
         missing = self.window_length - len(state)
-        return [rl_memory.zeroed_observation(current_observation)] * missing + state
+        return [blank(current_observation)] * missing + state
 
     def swap_recent(self, recent: list[Any]) -> list[Any]:
         """Replace the recent window (without the current observation); returns the old one."""
@@ -137,7 +142,12 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def sample(self, batch_size: int, batch_idxs: Any = None) -> list[rl_memory.Experience]:
         """The vendor's face of `sample_batch`: B `Experience`s, their states as arrays."""
         batch = self.sample_batch(batch_size, batch_idxs)
-        columns = (batch.state, batch.action.tolist(), batch.reward.tolist(), batch.next_state,
+        # Several inputs go as lists of their tuples, as the vendor's processors expect them.
+        state, next_state = (
+            states.tolist() if states.dtype == object else states
+            for states in (batch.state, batch.next_state)
+        )
+        columns = (state, batch.action.tolist(), batch.reward.tolist(), next_state,
                    batch.terminated.tolist())  # fmt: skip
         return list(map(rl_memory.Experience, *columns))
 
@@ -161,8 +171,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
 
     def _draw(self, batch_size: int) -> np.ndarray:
         # Once the ring has wrapped, what came before the oldest entry is unknown: start at the
-        # first whose whole window is stored. Of two neighbours at most one is a closing entry,
-        # so there always is a transition to find.
+        # first whose whole window is stored.
         low = self.window_length - 1 if self._size == self.limit else 0
         high = self._size - 1
         start = self._generator.integers(low, high, size=batch_size)  # [B]
@@ -173,6 +182,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
             start[wrong] = self._generator.integers(low, high, size=wrong.size)
         wrong = self._is_closing(start).nonzero()[0]
         valid = low + (~self._is_closing(np.arange(low, high))).nonzero()[0]
+        if not valid.size:
+            raise ValueError("the memory holds no transition with its whole window")
         start[wrong] = self._generator.choice(valid, size=wrong.size)
         return start
 
@@ -202,7 +213,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
         if frames.dtype == object:
             for sample, place in np.argwhere(outside):
-                frames[sample, place] = rl_memory.zeroed_observation(frames[sample, -1])
+                frames[sample, place] = blank(frames[sample, -1])
         else:
             frames[:, : self.window_length - 1][outside] = 0
         return frames
@@ -233,6 +244,13 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._closing[index] = closing
         self._next = (index + 1) % self.limit
         self._size = min(self._size + 1, self.limit)
+
+
+def blank(observation: Any) -> Any:
+    """The padding before an episode's start: zeros like `observation`, in its dtype."""
+    if isinstance(observation, np.ndarray) and observation.dtype != object:
+        return np.zeros_like(observation)
+    return rl_memory.zeroed_observation(observation)
 
 
 def _check_like(observation: Any, stored: np.ndarray) -> None:

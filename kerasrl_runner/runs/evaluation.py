@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.keras_rl import rl_memory
+from kerasrl_runner.parts.memory import blank
 from kerasrl_runner.preset.schema import Evaluate
 from kerasrl_runner.runs.callbacks import TrainingClock
 from kerasrl_runner.runs.events import Listener, StepEvent
@@ -57,8 +57,7 @@ def play(
     played = []
     for _ in range(episodes):
         observation = environment.reset()
-        padding = rl_memory.zeroed_observation(observation)
-        state = [padding] * (window_length - 1) + [observation]
+        state = [blank(observation)] * (window_length - 1) + [observation]
         episode_over = False
         while not episode_over:
             if stop():

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.keras_rl import Callback, DQNAgent, SequentialMemory, keras
+from kerasrl_runner.keras_rl import Callback, SequentialMemory, keras
+from kerasrl_runner.keras_rl import GuardedDQNAgent as DQNAgent
 
 
 class IdleAgent(DQNAgent):

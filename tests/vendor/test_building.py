@@ -14,7 +14,8 @@ from vendor.support import graph_mode, vendor_agent
 
 from kerasrl_runner.build import build
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.keras_rl import DQNAgent, SequentialMemory, keras, rl_dqn, tf
+from kerasrl_runner.keras_rl import GuardedDQNAgent as DQNAgent
+from kerasrl_runner.keras_rl import SequentialMemory, keras, rl_dqn, tf
 from kerasrl_runner.preset import load_preset
 
 OPTIMIZERS = "Adadelta Adagrad Adam Adamax Ftrl Nadam RMSprop SGD".split()

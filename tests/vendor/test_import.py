@@ -42,7 +42,7 @@ def test_D1_the_door_accepts_tensorflow_loaded_first_with_legacy_keras(tmp_path:
         tmp_path,
         legacy_keras=True,
     )
-    assert "GuardedDQNAgent" in ended.stdout, ended.stderr
+    assert "CompiledDQNAgent" in ended.stdout, ended.stderr
 
 
 def test_D2_the_vendor_turns_eager_execution_off(tmp_path: Path) -> None:
