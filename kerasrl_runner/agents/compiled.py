@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 from typing import Any
 
@@ -102,9 +103,12 @@ class CompiledDQNAgent(GuardedDQNAgent):
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """As GuardedDQNAgent.fit; afterwards the passed model holds the trained weights."""
+        # Else each full collection walks through all that TensorFlow keeps.
+        gc.freeze()
         try:
             return super().fit(*args, **kwargs)
         finally:
+            gc.unfreeze()
             self._sync()
 
     def set_weights(self, weights: WeightsFile) -> None:

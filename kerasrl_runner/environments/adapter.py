@@ -149,6 +149,7 @@ class KerasRLEnvironment:
         if (
             isinstance(observation, np.ndarray)
             and observation.dtype.kind == "f"
+            and not math.isfinite(observation.sum())  # a third of the time of the exact question
             and not np.isfinite(observation).all()
         ):
             raise self._failed("observation", f"it holds NaN or infinity: {observation}")

@@ -130,7 +130,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         """The window that ends in `current_observation`, zero-padded: W observations."""
         state = [*self._recent, current_observation]
         missing = self.window_length - len(state)
-        return [blank(current_observation)] * missing + state
+        return [blank(current_observation)] * missing + state if missing else state
 
     def swap_recent(self, recent: list[Any]) -> list[Any]:
         """Replace the recent window (without the current observation); returns the old one."""
@@ -192,13 +192,19 @@ class SequentialMemory(rl_memory.SequentialMemory):
         assert observations is not None
         row = self._physical(start)  # [B]
         if self.window_length == 1:
-            state = observations[row][:, None]  # [B, 1, *observation]
-            next_state = observations[(row + 1) % self.limit][:, None]  # [B, 1, *observation]
+            # take() is twice as fast as indexing at this size
+            state = observations.take(row, 0)[:, None]  # [B, 1, *observation]
+            next_row = row + 1  # [B]
+            next_state = observations.take(next_row, 0, mode="wrap")[:, None]  # as state
         else:
             frames = self._frames(start)  # [B, W + 1, *observation]
             state, next_state = frames[:, :-1], frames[:, 1:]
         return Batch(
-            state, self._actions[row], self._rewards[row], next_state, self._terminated[row]
+            state,
+            self._actions.take(row),
+            self._rewards.take(row),
+            next_state,
+            self._terminated.take(row),
         )
 
     def _frames(self, start: np.ndarray) -> np.ndarray:
@@ -224,7 +230,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         return (logical + self._next) % self.limit
 
     def _is_closing(self, logical: np.ndarray) -> np.ndarray:
-        return self._closing[self._physical(logical)]
+        return self._closing.take(self._physical(logical))
 
     def _store(
         self, observation: Any, action: int, reward: float, terminated: bool, *, closing: bool
