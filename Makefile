@@ -9,10 +9,10 @@ run: .venv/installed
 	@$(BIN)/kerasrl-run test --episodes 5
 
 test: .venv/tests-installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: .venv/tests-installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/tests-installed
 	$(BIN)/ruff format --check .

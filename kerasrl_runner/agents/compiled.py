@@ -116,6 +116,7 @@ class CompiledDQNAgent(GuardedDQNAgent):
         super().set_weights(weights)
         if self._update is not None:
             self._update.parameters.sync_from_models()
+            self._update.parameters.hard_update()
             self._take_weights()
 
     def update_target_model_hard(self) -> None:

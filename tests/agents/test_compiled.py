@@ -1,0 +1,192 @@
+"""The compiled agent keeps the vendor's face and the guards; parity/ holds its numbers."""
+
+from __future__ import annotations
+
+import gymnasium
+import gyms  # noqa: F401  registers the environments
+import numpy as np
+import pytest
+
+from kerasrl_runner.agents.compiled import CompiledDQNAgent
+from kerasrl_runner.errors import EnvironmentFailed, TrainingDiverged
+from kerasrl_runner.keras_rl import (
+    BoltzmannQPolicy,
+    EpsGreedyQPolicy,
+    GreedyQPolicy,
+    SequentialMemory,
+    keras,
+    rl_dqn,
+    tf,
+)
+
+
+def network(actions: int = 2, features: int = 4, window: int = 1):
+    return keras.Sequential(
+        [
+            keras.layers.Flatten(input_shape=(window, features)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(actions),
+        ]
+    )
+
+
+def agent_of(model=None, seed: int = 0, optimizer: object = None, window: int = 1, **arguments):
+    keras.utils.set_random_seed(seed)
+    agent = CompiledDQNAgent(
+        model or network(window=window),
+        arguments.pop("policy", EpsGreedyQPolicy(0.3)),
+        nb_actions=arguments.pop("nb_actions", 2),
+        memory=SequentialMemory(2_000, window, generator=np.random.default_rng(seed)),
+        **{"nb_steps_warmup": 40, "target_model_update": 0.05, **arguments},
+    )
+    agent.compile(optimizer or keras.optimizers.Adam(learning_rate=1e-2))
+    return agent
+
+
+def weights_of(agent) -> list[np.ndarray]:
+    return agent.model.get_weights()
+
+
+def fitted(agent, steps: int = 200):
+    agent.fit(gymnasium.make("CartPole-v1"), steps, verbose=0)
+    return agent
+
+
+def test_it_is_a_keras_rl_agent():
+    assert isinstance(agent_of(), rl_dqn.DQNAgent)
+
+
+def test_the_callers_model_is_trained_in_place_and_eager_mode_stays_on():
+    model = network()
+    before = model.get_weights()
+    agent = fitted(agent_of(model))
+    assert agent.model is model
+    assert any((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+    assert tf.executing_eagerly()
+    state = np.ones((1, 1, 4), np.float32)
+    np.testing.assert_allclose(
+        model.predict(state, verbose=0)[0], agent.compute_q_values([state[0, 0]]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"enable_double_dqn": True, "enable_dueling_network": True},
+        {"target_model_update": 25, "gradient_steps": 3, "train_interval": 4},
+        {"policy": "boltzmann", "window": 2},
+    ],
+)
+def test_equal_seeds_give_equal_weights_bit_for_bit(arguments):
+    def run() -> list[np.ndarray]:
+        changed = {**arguments}
+        if "policy" in changed:
+            changed["policy"] = BoltzmannQPolicy()
+        environment = gymnasium.make("CartPole-v1")
+        environment.reset(seed=3)
+        agent = agent_of(**changed)
+        agent.fit(environment, 300, verbose=0)
+        return weights_of(agent)
+
+    for one, other in zip(run(), run(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_gradient_steps_are_updates_of_one_call():
+    agent = fitted(agent_of(train_interval=8, gradient_steps=8), 200)
+    learn_steps = int(agent._optimizer.iterations)
+    assert learn_steps % 8 == 0
+    assert 8 * (160 // 8 - 2) <= learn_steps <= 8 * (160 // 8 + 1)
+
+
+def test_a_random_action_asks_no_network(monkeypatch):
+    agent = agent_of(policy=EpsGreedyQPolicy(eps=1.0), nb_steps_warmup=1_000)
+    monkeypatch.setattr(agent, "compute_q_values", pytest.fail)
+    fitted(agent, 50)
+
+
+def test_a_hard_target_is_the_online_network_of_its_env_step():
+    agent = agent_of(target_model_update=50)
+    copies = {}
+    copy = agent.update_target_model_hard
+    agent.update_target_model_hard = lambda: (
+        copy(),
+        copies.update({agent.step: weights_of(agent)}),
+    )
+    fitted(agent, 120)
+    assert list(copies) == [0, 50, 100]
+    for target, online in zip(agent.target_model.get_weights(), copies[100], strict=True):
+        np.testing.assert_array_equal(target, online)
+
+
+def test_time_limits_are_bootstrapped_over():
+    """D5: reward 1 for ever, gamma 0.9, cut at 10 steps: Q is 10."""
+    agent = agent_of(
+        network(features=1), policy=GreedyQPolicy(), gamma=0.9, target_model_update=0.2
+    )
+    agent.fit(gymnasium.make("gyms:Constant-v0"), 2_500, verbose=0)
+    values = agent.compute_q_values([np.asarray(agent.memory._observations[0])])
+    assert values.max() == pytest.approx(10, abs=0.5)
+
+
+def test_frames_are_learned_from_as_bytes():
+    model = keras.Sequential(
+        [
+            keras.layers.Permute((2, 3, 1), input_shape=(2, 6, 6)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(3, 3, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    )
+    agent = agent_of(model, window=2)
+    agent.training = True
+    frames = np.random.default_rng(0).integers(0, 256, (80, 6, 6), np.uint8)
+    losses = []
+    for frame in frames:
+        agent.forward(frame)
+        losses.append(agent.backward(1.0, False)[0])
+        agent.step += 1
+    assert np.isfinite(losses[-30:]).all()
+    assert agent.memory._observations.dtype == np.uint8
+
+
+def test_another_fit_goes_on_and_a_file_round_trip_keeps_the_q_values(tmp_path):
+    agent = fitted(fitted(agent_of(), 100), 60)
+    assert agent.step == 160
+    agent.save_weights(tmp_path / "w.h5")
+    other = fitted(agent_of(seed=1), 100)
+    other.load_weights(tmp_path / "w.h5")
+    state = [np.ones(4, np.float32)]
+    np.testing.assert_array_equal(other.compute_q_values(state), agent.compute_q_values(state))
+    for online, target in zip(weights_of(other), other.target_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(online, target)
+
+
+def test_nan_rewards_and_diverging_losses_end_fit():
+    with pytest.raises(EnvironmentFailed, match="the reward is nan"):
+        agent_of(network(features=1)).fit(
+            gymnasium.make("gyms:Faulty-v0", fault="nan reward", at=60), 100, verbose=0
+        )
+    with pytest.raises(TrainingDiverged, match=r"Lower the learning rate"):
+        fitted(agent_of(optimizer=keras.optimizers.SGD(learning_rate=1e30)), 400)
+
+
+def test_legacy_optimizers_and_names_are_taken():
+    for optimizer in ("adam", keras.optimizers.legacy.SGD(learning_rate=0.01, momentum=0.9)):
+        fitted(agent_of(optimizer=optimizer), 60)
+
+
+def test_several_inputs_are_for_the_guarded_agent():
+    first, second = keras.Input((1, 2)), keras.Input((1, 2))
+    joined = keras.layers.Flatten()(keras.layers.Concatenate()([first, second]))
+    with pytest.raises(ValueError, match="GuardedDQNAgent"):
+        agent_of(keras.Model([first, second], keras.layers.Dense(2)(joined)))
+
+
+def test_a_memory_beyond_the_machine_is_refused_with_its_bytes():
+    from kerasrl_runner.errors import PresetError
+
+    with pytest.raises(PresetError, match="needs 34,000,000,000,000 bytes"):
+        SequentialMemory(10**12).reserve(np.zeros(4, np.float32))
