@@ -90,18 +90,25 @@ class SequentialMemory(rl_memory.SequentialMemory):
         """
         plain = isinstance(observation, np.ndarray) and observation.dtype != object
         shape, dtype = (observation.shape, observation.dtype) if plain else ((), np.dtype(object))
-        entry_bytes = math.prod(shape) * dtype.itemsize + 8 + 8 + 1 + 1
+        entry = np.dtype(
+            [
+                ("observation", dtype, shape),
+                ("action", np.int64),
+                ("reward", np.float64),
+                ("terminated", bool),
+            ]
+        )
+        entry_bytes = entry.itemsize + 1
         ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if self.limit * entry_bytes > ram_bytes:
             raise PresetError(
                 f"a replay memory of {self.limit} entries needs {self.limit * entry_bytes:,} "
                 f"bytes, and this machine has {ram_bytes:,}. Lower memory.limit."
             )
-        self._actions = np.zeros(self.limit, np.int64)  # [limit]
-        self._rewards = np.zeros(self.limit, np.float64)  # [limit]
-        self._terminated = np.zeros(self.limit, bool)  # [limit]
+        # What belongs to one entry lies together: a sample costs one cache miss, not four.
+        self._entries = np.zeros(self.limit, entry)  # [limit]
+        self._observations = self._entries["observation"]  # [limit, *observation], a view
         self._closing = np.zeros(self.limit, bool)  # [limit]
-        self._observations = np.zeros((self.limit, *shape), dtype)  # [limit, *observation]
 
     def append(
         self, observation: Any, action: int, reward: float, terminal: bool, training: bool = True
@@ -188,24 +195,16 @@ class SequentialMemory(rl_memory.SequentialMemory):
         return start
 
     def _gather(self, start: np.ndarray) -> Batch:
-        observations = self._observations
-        assert observations is not None
         row = self._physical(start)  # [B]
+        first = self._entries.take(row)  # [B]; take() is faster than indexing at this size
         if self.window_length == 1:
-            # take() is twice as fast as indexing at this size
-            state = observations.take(row, 0)[:, None]  # [B, 1, *observation]
-            next_row = row + 1  # [B]
-            next_state = observations.take(next_row, 0, mode="wrap")[:, None]  # as state
+            state = first["observation"][:, None]  # [B, 1, *observation]
+            second = self._entries.take(row + 1, mode="wrap")  # [B]
+            next_state = second["observation"][:, None]  # [B, 1, *observation]
         else:
             frames = self._frames(start)  # [B, W + 1, *observation]
             state, next_state = frames[:, :-1], frames[:, 1:]
-        return Batch(
-            state,
-            self._actions.take(row),
-            self._rewards.take(row),
-            next_state,
-            self._terminated.take(row),
-        )
+        return Batch(state, first["action"], first["reward"], next_state, first["terminated"])
 
     def _frames(self, start: np.ndarray) -> np.ndarray:
         """The windows that end in `start` [B] and one frame more, [B, W + 1, *observation]."""
@@ -243,10 +242,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if self._observations.dtype != object:
             _check_like(observation, self._observations)
         index = self._next
-        self._observations[index] = observation
-        self._actions[index] = action
-        self._rewards[index] = reward
-        self._terminated[index] = terminated
+        self._entries[index] = (observation, action, reward, terminated)
         self._closing[index] = closing
         self._next = (index + 1) % self.limit
         self._size = min(self._size + 1, self.limit)
