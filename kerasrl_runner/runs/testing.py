@@ -23,6 +23,7 @@ from kerasrl_runner.parts.imports import make_importable
 from kerasrl_runner.pictures.video import check_video_path, video
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
 from kerasrl_runner.runs.evaluation import Episode, Score
+from kerasrl_runner.runs.signals import stopping
 
 
 @dataclass(frozen=True)
@@ -164,21 +165,28 @@ def play_subject(
         if video_file:
             rate = float(environment.env.metadata.get("render_fps") or 30)
             callbacks.append(_Recorder(environment, stack.enter_context(video(video_file, rate))))
-        agent.test(
-            environment,
-            count,
-            callbacks=callbacks,
-            visualize=False,
-            nb_max_episode_steps=preset.test.nb_max_episode_steps,
-            verbose=0,
-        )
+        asked_to_stop = False
+
+        def stop() -> None:
+            nonlocal asked_to_stop
+            asked_to_stop = agent.stop_training = True
+
+        with stopping(stop):
+            agent.test(
+                environment,
+                count,
+                callbacks=callbacks,
+                visualize=False,
+                nb_max_episode_steps=preset.test.nb_max_episode_steps,
+                verbose=0,
+            )
     return TestResult(
         preset=preset.name,
         weights=str(subject.path),
         engine="compiled",
         score=Score(tuple(results.episodes)),
         video=str(video_file) if video_file else None,
-        interrupted=agent.interrupted,
+        interrupted=asked_to_stop or agent.interrupted,
     )
 
 

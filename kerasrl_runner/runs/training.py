@@ -142,12 +142,16 @@ class _Run:
         }
 
     def train(self) -> FitResult:
-        self._write_record(RUNNING)
+        with stopping(self._stop):  # also while the weights are written
+            self._write_record(RUNNING)
+            status, saved = self._train()
+        return self._result(status, saved)
+
+    def _train(self) -> tuple[str, bool]:
         status, error = FAILED, None
         try:
             try:
-                with stopping(self._stop):
-                    self.agent.fit(self.environment, self.steps, callbacks=[self.bridge], verbose=0)
+                self.agent.fit(self.environment, self.steps, callbacks=[self.bridge], verbose=0)
             finally:
                 self._close()
             status = INTERRUPTED if self.interrupted or self.agent.interrupted else FINISHED
@@ -164,7 +168,7 @@ class _Run:
                 saved = self._save_last()
             finally:
                 self._write_record(status, error)
-        return self._result(status, saved)
+        return status, saved
 
     def _close(self) -> None:
         for listener in self.listeners:
