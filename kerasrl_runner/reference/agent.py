@@ -1,0 +1,202 @@
+"""Deep Q-learning, Mnih 2015 algorithm 1: act, remember, learn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kerasrl_runner.reference.network import Network, td_loss
+from kerasrl_runner.reference.optimizers import Optimizer
+from kerasrl_runner.reference.replay import Batch, ReplayMemory
+from kerasrl_runner.reference.schedule import Schedule, constant
+
+Array = NDArray[Any]
+
+
+class Policy(Protocol):
+    """Chooses an action in [0, A) from q_values [A]; its schedules are functions of `count`."""
+
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int: ...
+
+
+@dataclass(frozen=True)
+class EpsilonGreedy:
+    """Mnih 2015, algorithm 1: with probability epsilon a random action, else the greedy one."""
+
+    epsilon: Schedule
+
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
+        if rng.random() < self.epsilon(count):
+            return int(rng.integers(q_values.size))
+        return int(q_values.argmax())
+
+
+@dataclass(frozen=True)
+class Boltzmann:
+    """P(a) proportional to exp(Q(a) / tau); with probability 1 - epsilon greedy (Wiering 1999)."""
+
+    tau: Schedule
+    epsilon: Schedule = constant(1.0)  # noqa: RUF009  a function without state
+
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
+        if rng.random() >= self.epsilon(count):
+            return int(q_values.argmax())
+        logits = q_values.astype(np.float64) / self.tau(count)  # [A]
+        weights = np.exp(logits - logits.max())  # [A], the maximum taken off: none overflows
+        cumulative = weights.cumsum()  # [A]
+        return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
+
+
+GREEDY = EpsilonGreedy(constant(0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class LearnResult:
+    """What one learn step saw before its update: q_values [B, A], td_error [B], losses [B]."""
+
+    q_values: Array
+    td_error: Array
+    losses: Array
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the batch."""
+        return float(self.losses.mean())
+
+    @property
+    def mean_q(self) -> float:
+        """Mean of the states' highest Q value, keras-rl's metric of that name."""
+        return float(self.q_values.max(axis=1).mean())
+
+
+@dataclass
+class Agent:
+    """A DQN agent made of finished parts. ValueError for settings that can't work.
+
+    Exactly one of `target_rate` in (0, 1] (soft, after each learn step; 1: no delayed target) and
+    `target_interval` (hard: copied every that many env steps, after the update).
+    `policy_count` names the count that the policy's schedules see: env_step, learn_step, episode.
+    Its state: the networks' parameters, optimizer, memory, rng, env_step and episode.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    memory: ReplayMemory
+    policy: Policy
+    rng: np.random.Generator
+    _: KW_ONLY
+    gamma: float = 0.99
+    batch_size: int = 32
+    warmup: int = 1000
+    train_interval: int = 1
+    gradient_steps: int = 1
+    target_rate: float | None = None
+    target_interval: int | None = None
+    double: bool = False
+    huber_clip: float = math.inf
+    policy_count: str = "env_step"
+    env_step: int = field(default=0, init=False)
+    episode: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        soft, hard = self.target_rate, self.target_interval
+        if not (0 < soft <= 1 if hard is None and soft is not None else soft is None and hard):
+            raise ValueError(f"one of target_rate in (0, 1], target_interval >= 1: {soft}, {hard}")
+        if not 0 <= self.gamma <= 1 or not self.huber_clip > 0:
+            raise ValueError(f"gamma in [0, 1], huber_clip > 0: {self.gamma}, {self.huber_clip}")
+        if min(self.batch_size, self.train_interval, self.gradient_steps, hard or 1) < 1:
+            raise ValueError("batch_size, train_interval, gradient_steps, target_interval from 1")
+        if self.policy_count not in ("env_step", "learn_step", "episode"):
+            raise ValueError(f"no such count: {self.policy_count!r}")
+        self.learning_starts = max(self.warmup, self.batch_size, self.memory.window_length + 2)
+        if self.memory.capacity < self.learning_starts:
+            raise ValueError(f"learning starts at {self.learning_starts} entries: memory too small")
+        self.online_network, self.target_network = self.network, self.network.clone()
+
+    @property
+    def learn_step(self) -> int:
+        """Gradient updates so far."""
+        return self.optimizer.learn_step
+
+    def q_values(self, state: ArrayLike) -> Array:
+        """The online network's values [A] of one state [W, *observation]."""
+        flat = np.asarray(state, self.network.dtype).reshape(-1)  # [W * observation]
+        return self.online_network.q_values(flat)  # [A]
+
+    def select_action(self, state: ArrayLike, policy: Policy | None = None) -> int:
+        """The action in a state [W, *observation]: the exploring one, or that of another policy."""
+        count: int = getattr(self, self.policy_count)
+        return (policy or self.policy).choose(self.q_values(state), count, self.rng)
+
+    def greedy_action(self, state: ArrayLike) -> int:
+        """The action of the highest value in a state [W, *observation]; draws nothing."""
+        return int(self.q_values(state).argmax())
+
+    def observe(
+        self, observation: ArrayLike, action: int, reward: float, terminated: bool
+    ) -> LearnResult | None:
+        """Remember one env step, from its observation [*observation], and learn when that is due.
+
+        Returns the last learn step's result, None where none was due.
+        """
+        self.memory.append(observation, action, reward, terminated)
+        result = None
+        if self.env_step % self.train_interval == 0 and self.memory.size >= self.learning_starts:
+            for _ in range(self.gradient_steps):
+                result = self.learn()
+        # Mnih 2015, algorithm 1, last line: every C steps reset Q^ = Q
+        if self.target_interval and self.env_step % self.target_interval == 0:
+            self.copy_to_target()
+        self.env_step += 1
+        return result
+
+    def end_episode(self, observation: ArrayLike) -> None:
+        """Remember the last observation [*observation] of an episode, terminated or truncated."""
+        self.memory.end_episode(observation)
+        self.episode += 1
+
+    def td_target(self, reward: Array, next_state: Array, terminated: Array) -> Array:
+        """y [B] from reward [B], next states [B, W * observation] and terminated (bool) [B].
+
+        A truncated episode is not terminated: the value of where it was cut counts.
+        """
+        next_q = self.target_network.q_values(next_state)  # [B, A]
+        if self.double:  # van Hasselt 2016, Double DQN: the online net chooses, the target values
+            best = self.online_network.q_values(next_state).argmax(axis=1)  # [B]
+            next_value = next_q[np.arange(len(best)), best]  # [B]
+        else:  # Mnih 2015, algorithm 1, "set y_j" (van Hasselt 2016, eq. 3)
+            next_value = next_q.max(axis=1)  # [B]
+        y: Array = reward + self.gamma * next_value * ~terminated  # [B]
+        return y
+
+    def learn(self, batch: Batch | None = None) -> LearnResult:
+        """One learn step on `batch`, or on one drawn from the memory; then a soft target moves."""
+        if batch is None:
+            batch = self.memory.sample(self.batch_size)
+        size, dtype = len(batch.action), self.network.dtype
+        state = batch.state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * observation]
+        next_state = batch.next_state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * obs]
+        reward = batch.reward.astype(dtype, copy=False)  # [B]
+        td_target = self.td_target(reward, next_state, batch.terminated)  # [B]
+        outputs = self.online_network.trace(state)  # [B, W * observation], ..., [B, A]
+        q_values, rows = outputs[-1], np.arange(size)  # [B, A], [B]
+        td_error = td_target - q_values[rows, batch.action]  # [B]
+        losses, slope = td_loss(td_error, self.huber_clip)  # [B], [B]
+        # Mnih 2015, algorithm 1, gradient of (y_j - Q(phi_j, a_j))^2; keras-rl: mean of the half
+        delta = np.zeros_like(q_values)  # [B, A], the actions not taken have no error
+        delta[rows, batch.action] = slope / size  # [B]
+        self.online_network.backward(outputs, delta)
+        self.optimizer.update(self.online_network)
+        if self.target_rate is not None:  # Lillicrap 2016, algorithm 1, last lines
+            target_parameters = self.target_network.parameters  # [P]
+            target_parameters *= 1 - self.target_rate  # [P]
+            target_parameters += self.target_rate * self.online_network.parameters  # [P]
+        return LearnResult(q_values, td_error, losses)
+
+    def copy_to_target(self) -> None:
+        """Make the target network equal to the online network."""
+        self.target_network.parameters[...] = self.online_network.parameters  # [P]

@@ -1,0 +1,152 @@
+"""The replay memory D of Mnih 2015, algorithm 1: a ring of observations, sampled uniformly.
+
+Observations are stored once: entry i holds one and what was done there, entry i + 1 the next one.
+The last observation of an episode is a *closing entry*: a successor, never a start to learn from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+REDRAWS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """States [B, W, *observation] as stored, int64 and float64 [B], next states, bool [B]."""
+
+    state: Array
+    action: Array
+    reward: Array
+    next_state: Array
+    terminated: Array
+
+
+class StateWindow:
+    """The last `length` observations of an episode, zeros before its start, as in keras-rl."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the episode."""
+        self.observations: list[Array] = []
+
+    def push(self, observation: ArrayLike) -> Array:
+        """Take an observation [*observation]; the state [W, *observation], newest last."""
+        newest = np.asarray(observation)  # [*observation]
+        missing = self.length - len(self.observations)
+        padding = [np.zeros_like(newest)] * missing  # missing times [*observation]
+        self.observations = [*padding, *self.observations, newest][1:]
+        return np.stack(self.observations) if self.length > 1 else newest[None]  # [W, *observation]
+
+
+class ReplayMemory:
+    """A preallocated ring of `capacity` entries; `size` counts them, closing ones included.
+
+    Index 0 is the oldest entry. ValueError for window_length < 1 or capacity < window_length + 2.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        observation_shape: Sequence[int],
+        rng: np.random.Generator,
+        window_length: int = 1,
+        dtype: Any = np.float32,
+    ) -> None:
+        if window_length < 1 or capacity < window_length + 2:
+            raise ValueError(f"no window of {window_length} fits a memory of {capacity} entries")
+        self.capacity, self.window_length, self.rng = capacity, window_length, rng
+        self.appended = 0  # entries ever stored
+        self.episode_length = 0  # of the open episode
+        self.observations: Array = np.zeros((capacity, *observation_shape), dtype)  # [N, *obs]
+        self.actions: Array = np.zeros(capacity, np.int64)  # [N]
+        self.rewards: Array = np.zeros(capacity, np.float64)  # [N]
+        self.terminated: Array = np.zeros(capacity, np.bool_)  # [N]
+        self.closing: Array = np.zeros(capacity, np.bool_)  # [N]
+        self.age: Array = np.zeros(capacity, np.int64)  # [N], steps since its episode's start
+
+    @property
+    def size(self) -> int:
+        """Entries held."""
+        return min(self.appended, self.capacity)
+
+    def append(self, observation: ArrayLike, action: int, reward: float, terminated: bool) -> None:
+        """Store an observation [*observation], what was done there and what came of it."""
+        i = self.appended % self.capacity
+        self.observations[i] = observation  # [*observation]
+        self.actions[i] = action
+        self.rewards[i] = reward
+        self.terminated[i] = terminated
+        self.closing[i] = False
+        self.age[i] = self.episode_length
+        self.appended += 1
+        self.episode_length += 1
+
+    def end_episode(self, observation: ArrayLike) -> None:
+        """Store the last observation of an episode; ValueError when no episode is open."""
+        if self.episode_length == 0:
+            raise ValueError("no open episode: append a transition before end_episode")
+        self.append(observation, action=0, reward=0.0, terminated=False)
+        self.closing[(self.appended - 1) % self.capacity] = True
+        self.episode_length = 0
+
+    def sample(self, batch_size: int, indices: ArrayLike | None = None) -> Batch:
+        """Draw transitions uniformly, with replacement, or take those that start at `indices` [B].
+
+        IndexError for an index that starts no transition, ValueError when there is none to draw.
+        """
+        # the windows of the oldest entries may have been overwritten in part
+        low = self.window_length - 1 if self.appended > self.capacity else 0
+        high = self.size - 1
+        if indices is None:
+            start = self._draw(low, high, batch_size)  # [B]
+        else:
+            start = np.asarray(indices, np.int64)  # [B]
+            if start.min() < low or start.max() >= high or self.closing[self._at(start)].any():
+                raise IndexError(f"not all of {indices} start a transition in [{low}, {high})")
+        at = self._at(start)  # [B]
+        next_state = self._windows(self._at(start + 1))  # [B, W, *observation]
+        state = self._windows(at)  # [B, W, *observation]
+        return Batch(state, self.actions[at], self.rewards[at], next_state, self.terminated[at])
+
+    def _draw(self, low: int, high: int, batch_size: int) -> Array:
+        if high <= low:
+            raise ValueError(f"no transition to sample among {self.size} entries")
+        indices = self.rng.integers(low, high, batch_size)  # [B]
+        for _ in range(REDRAWS):
+            rejected = self.closing[self._at(indices)].nonzero()[0]  # [number of rejected]
+            if not rejected.size:
+                return indices
+            indices[rejected] = self.rng.integers(low, high, rejected.size)  # [rejected]
+        rejected = self.closing[self._at(indices)].nonzero()[0]  # [rejected]
+        every = np.arange(low, high)  # [high - low]
+        starts = every[~self.closing[self._at(every)]]  # [number of starts]
+        if not starts.size:
+            raise ValueError("no transition to sample: closing entries alone")
+        indices[rejected] = starts[self.rng.integers(0, starts.size, rejected.size)]  # [rejected]
+        return indices
+
+    def _at(self, index: Array) -> Array:
+        """Where in the ring the entries [B], counted from the oldest one, lie: [B]."""
+        oldest = self.appended % self.capacity
+        return (index + oldest) % self.capacity if self.appended > self.capacity else index  # [B]
+
+    def _windows(self, at: Array) -> Array:
+        """The states [B, W, *observation] whose newest observation lies at [B]."""
+        if self.window_length == 1:
+            return self.observations.take(at, axis=0)[
+                :, None
+            ]  # [B, 1, *observation], faster than []
+        back = np.arange(self.window_length - 1, -1, -1)  # [W]
+        windows = self.observations[(at[:, None] - back) % self.capacity]  # [B, W, *observation]
+        windows[back > self.age[at][:, None]] = 0  # [k, *observation], before the episode's start
+        return windows

@@ -1,0 +1,274 @@
+"""Gradients against central differences; optimizers, schedules, initialisers against keras."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from reference_parts import make_network
+
+from kerasrl_runner.keras_rl import keras, tf
+from kerasrl_runner.reference.network import (
+    ACTIVATIONS,
+    DUELING,
+    INITIALIZERS,
+    Activation,
+    Dense,
+    Network,
+    initialize,
+    td_loss,
+)
+from kerasrl_runner.reference.optimizers import SGD, Adam, Optimizer, RMSprop
+from kerasrl_runner.reference.schedule import exponential_decay, polynomial_decay
+
+
+def central_differences(network: Network, x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    gradient = np.zeros_like(network.parameters)
+    for i, value in enumerate(network.parameters.copy()):
+        step = 1e-6 * max(1.0, abs(value))
+        ends = []
+        for moved in (value + step, value - step):
+            network.parameters[i] = moved
+            ends.append((network.q_values(x) * slope).sum())
+        network.parameters[i] = value
+        gradient[i] = (ends[0] - ends[1]) / (2 * step)
+    return gradient
+
+
+@pytest.mark.parametrize("dueling", [None, *DUELING])
+@pytest.mark.parametrize("activation", ["linear", *ACTIVATIONS])
+def test_gradient_is_that_of_central_differences(activation: str, dueling: str | None) -> None:
+    hidden = [Dense(5, activation), Dense(6, use_bias=False), Activation(activation)]
+    network = make_network(3, hidden=hidden, dueling=dueling)
+    network.parameters[...] += np.random.default_rng(1).normal(0, 0.1, network.parameters.shape)
+    rng = np.random.default_rng(2)
+    x, slope = rng.normal(size=(7, 4)), rng.normal(size=(7, 3))
+    network.backward(network.trace(x), slope.copy())
+    expected = central_differences(network, x, slope)
+    assert np.linalg.norm(network.gradient - expected) < 1e-6 * np.linalg.norm(expected)
+
+
+def test_gradient_through_activations_of_every_kind_in_a_row_and_input_unharmed() -> None:
+    hidden = [Activation("relu"), Dense(5, "tanh"), Activation("relu"), Dense(6, "softplus")]
+    network = make_network(3, hidden=[*hidden, Activation("relu"), Activation("elu")])
+    x, slope = np.random.default_rng(2).normal(size=(2, 7, 4)), np.ones((7, 3))
+    before = x[0].copy()
+    network.backward(network.trace(x[0]), slope)
+    np.testing.assert_array_equal(x[0], before)
+    expected = central_differences(network, x[0], np.ones((7, 3)))
+    assert np.linalg.norm(network.gradient - expected) < 1e-6 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("dueling", [None, *DUELING])
+def test_q_of_one_state_is_that_of_a_batch(dueling: str | None) -> None:
+    network = make_network(dueling=dueling)
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    np.testing.assert_allclose(
+        [network.q_values(row) for row in x], network.q_values(x), rtol=1e-12
+    )
+
+
+def test_dueling_head_is_the_papers_formulas_one_sample_at_a_time() -> None:
+    for kind, combine in {
+        "naive": lambda v, a, all_a: v + a,
+        "max": lambda v, a, all_a: v + a - max(all_a),
+        "avg": lambda v, a, all_a: v + a - sum(all_a) / len(all_a),
+    }.items():
+        network = make_network(hidden=[], dueling=kind)
+        kernel, bias = network.get_weights()
+        x = np.random.default_rng(0).normal(size=(5, 4))
+        for row, q in zip(x, network.q_values(x), strict=True):
+            v, *advantages = row @ kernel + bias
+            expected = [combine(v, a, advantages) for a in advantages]
+            np.testing.assert_allclose(q, expected, rtol=1e-12)
+
+
+def test_tied_maximum_shares_its_gradient() -> None:
+    network = make_network(hidden=[], dueling="max")
+    network.parameters[...] = 0
+    network.backward(network.trace(np.ones((1, 4))), np.array([[1.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(network.weight_gradients[1], [1, 2 / 3, -1 / 3, -1 / 3])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_survive_large_inputs_without_a_warning(activation: str) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        y = ACTIVATIONS[activation][0](np.array([-1e4, 0.0, 1e4], np.float32))
+    assert np.isfinite(y).all()
+
+
+def test_weights_go_out_and_in_in_keras_order() -> None:
+    network, other = make_network(0), make_network(1)
+    assert [w.shape for w in network.get_weights()] == [(4, 5), (5,), (5, 6), (6,), (6, 3), (3,)]
+    other.set_weights(network.get_weights())
+    np.testing.assert_array_equal(network.parameters, other.parameters)
+    before = other.parameters.copy()
+    with pytest.raises(ValueError, match="expected weights of shapes"):
+        other.set_weights([w.T for w in network.get_weights()])
+    np.testing.assert_array_equal(other.parameters, before)
+
+
+def test_clone_is_equal_and_independent() -> None:
+    network = make_network(dueling="avg")
+    copy = network.clone()
+    np.testing.assert_array_equal(copy.parameters, network.parameters)
+    copy.parameters[...] = 0
+    assert network.parameters.any()
+    assert network.weights[0].any()
+    assert not copy.weights[0].any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden": [Dense(4, "swish")]},
+        {"hidden": [Activation("softmax")]},
+        {"hidden": [Dense(0)]},
+        {"hidden": [Dense(4, kernel_initializer="orthogonal")]},
+        {"dueling": "sum"},
+        {"dtype": "float16"},
+        {"action_count": 0},
+        {"input_size": 0},
+    ],
+)
+def test_what_it_does_not_have_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        make_network(**changes)
+
+
+def test_half_square_and_huber_against_hand_computed_values() -> None:
+    error = np.array([0.5, -0.5, 1.0, 3.0, -3.0])
+    loss, slope = td_loss(error)
+    np.testing.assert_allclose(loss, [0.125, 0.125, 0.5, 4.5, 4.5])
+    np.testing.assert_allclose(slope, [-0.5, 0.5, -1, -3, 3])
+    loss, slope = td_loss(error, clip=1.0)
+    np.testing.assert_allclose(loss, [0.125, 0.125, 0.5, 2.5, 2.5])
+    np.testing.assert_allclose(slope, [-0.5, 0.5, -1, -1, 1])
+    loss, _ = td_loss(error, clip=2.0)
+    np.testing.assert_allclose(loss, [0.125, 0.125, 0.5, 4.0, 4.0])
+
+
+def float32(value: float) -> float:
+    return float(np.float32(value))
+
+
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "adam": ("Adam", {}),
+    "adam-betas": ("Adam", {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3}),
+    "adam-amsgrad": ("Adam", {"amsgrad": True}),
+    "adam-clipnorm": ("Adam", {"clipnorm": 0.1}),
+    "adam-clipvalue": ("Adam", {"clipvalue": 0.05}),
+    "adam-global": ("Adam", {"global_clipnorm": 0.1}),
+    "rmsprop": ("RMSprop", {}),
+    "rmsprop-momentum": ("RMSprop", {"rho": 0.95, "momentum": 0.9, "epsilon": 1e-2}),
+    "rmsprop-centered": ("RMSprop", {"centered": True, "momentum": 0.5, "clipnorm": 0.5}),
+    "sgd": ("SGD", {}),
+    "sgd-momentum": ("SGD", {"momentum": 0.9}),
+    "sgd-nesterov": ("SGD", {"momentum": 0.9, "nesterov": True, "global_clipnorm": 1.0}),
+}
+OURS: dict[str, type[Optimizer]] = {"Adam": Adam, "RMSprop": RMSprop, "SGD": SGD}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_is_tf_keras_new_one_step_by_step(name: str) -> None:
+    kind, arguments = OPTIMIZERS[name]
+    rate = 2.0**-7  # exact in float32, which is how Keras stores a rate
+    theirs = getattr(keras.optimizers, kind)(rate, jit_compile=False, **arguments)
+    constants = {} if kind == "RMSprop" else {"float32_constants": True}
+    ours = OURS[kind](rate, **arguments, **constants)
+    network = make_network()
+    variables = [tf.Variable(w) for w in network.get_weights()]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        gradients = [rng.normal(0, 0.3, w.shape) for w in network.weights]
+        for view, gradient in zip(network.weight_gradients, gradients, strict=True):
+            view[...] = gradient
+        theirs.apply_gradients(zip(map(tf.constant, gradients), variables, strict=True))
+        ours.update(network)
+        for own, variable in zip(network.weights, variables, strict=True):
+            np.testing.assert_allclose(own, variable.numpy(), rtol=1e-11, atol=1e-13)
+
+
+def test_adam_by_hand() -> None:
+    network = make_network(hidden=[], input_size=1, action_count=1)
+    network.parameters[...] = 1.0
+    network.gradient[...] = 0.5
+    adam = Adam(0.1, epsilon=1e-8)
+    adam.update(network)
+    # first step: the corrected moments are g and g^2, so that the change is rate * sign(g)
+    np.testing.assert_allclose(network.parameters, 0.9, rtol=1e-6)
+    network.gradient[...] = -0.25
+    adam.update(network)
+    m = (0.9 * 0.05 - 0.1 * 0.25) / (1 - 0.9**2)
+    v = (0.999 * 0.00025 + 0.001 * 0.0625) / (1 - 0.999**2)
+    np.testing.assert_allclose(network.parameters, 0.9 - 0.1 * m / math.sqrt(v), rtol=1e-6)
+
+
+def test_schedule_of_the_learn_step_counts_from_zero_as_keras_does() -> None:
+    seen: list[int] = []
+
+    def rate(step: int) -> float:
+        seen.append(step)
+        return 0.1
+
+    network, optimizer = make_network(), SGD(rate)
+    for _ in range(3):
+        optimizer.update(network)
+    assert seen == [0, 1, 2]
+    assert optimizer.learn_step == 3
+
+
+def test_learning_rate_schedules_are_keras() -> None:
+    schedules = keras.optimizers.schedules
+    pairs = [
+        (
+            polynomial_decay(1e-3, 100, 1e-5, power=2.0),
+            schedules.PolynomialDecay(1e-3, 100, 1e-5, power=2.0),
+        ),
+        (
+            polynomial_decay(1e-3, 100, 1e-5, cycle=True),
+            schedules.PolynomialDecay(1e-3, 100, 1e-5, cycle=True),
+        ),
+        (exponential_decay(1e-3, 50, 0.5), schedules.ExponentialDecay(1e-3, 50, 0.5)),
+        (exponential_decay(1e-3, 50, 0.5, True), schedules.ExponentialDecay(1e-3, 50, 0.5, True)),
+    ]
+    for ours, theirs in pairs:
+        for step in (0, 1, 49, 50, 99, 100, 101, 250):
+            assert ours(step) == pytest.approx(float(theirs(step)), rel=1e-5), step
+
+
+def test_only_one_way_of_clipping() -> None:
+    with pytest.raises(ValueError, match="at most one"):
+        Adam(clipnorm=1.0, clipvalue=1.0)
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_initializers_have_keras_spread_and_bounds(name: str) -> None:
+    theirs = pytest.importorskip("tf_keras").initializers.get(name)((200, 300))
+    ours = initialize(name, (200, 300), np.random.default_rng(0))
+    theirs = np.asarray(theirs, np.float64)
+    assert ours.mean() == pytest.approx(theirs.mean(), abs=0.003)
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.02)
+    bound = 0.3 if name == "random_normal" else 0.02
+    assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=bound)
+
+
+def test_same_weights_give_the_same_q_values_in_keras() -> None:
+    layers = pytest.importorskip("tf_keras").layers
+    keras = pytest.importorskip("tf_keras").Sequential(
+        [
+            layers.Dense(7, "elu", input_shape=(4,)),
+            layers.Dense(7, "softplus"),
+            layers.Dense(7, "sigmoid", use_bias=False),
+            layers.Activation("tanh"),
+            layers.Dense(3),
+        ]
+    )
+    hidden = [
+        *(Dense(7, "elu"), Dense(7, "softplus")),
+        *(Dense(7, "sigmoid", use_bias=False), Activation("tanh")),
+    ]
+    network = make_network(hidden=hidden, dtype="float32")
+    network.set_weights(keras.get_weights())
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    np.testing.assert_allclose(network.q_values(x), keras(x).numpy(), rtol=1e-5, atol=1e-6)
