@@ -12,10 +12,10 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerasrl_runner.api import build, fit, load_model, test
+    from kerasrl_runner.api import build, fit, load_model, resume, test
     from kerasrl_runner.preset import load_preset
 
-__all__ = ["build", "fit", "load_model", "load_preset", "test"]
+__all__ = ["build", "fit", "load_model", "load_preset", "resume", "test"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kerasrl_runner.build import ENGINES
 from kerasrl_runner.build import build as build_parts
 from kerasrl_runner.errors import WeightsError
 from kerasrl_runner.files.weights_file import read_weights
@@ -13,8 +14,10 @@ from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.parts.architecture import model_of
 from kerasrl_runner.parts.weights import set_layers
 from kerasrl_runner.preset import Preset, load_preset
+from kerasrl_runner.runs.run import FitResult
 from kerasrl_runner.runs.testing import TestResult, find_subject, play_subject
-from kerasrl_runner.runs.training import ENGINES, FitResult, train
+from kerasrl_runner.runs.training import CHECKPOINT_EVERY, train
+from kerasrl_runner.runs.training import resume as train_on
 
 
 def fit(
@@ -24,6 +27,8 @@ def fit(
     steps: int | None = None,
     engine: str = ENGINES[0],
     run_dir: str | Path | None = None,
+    initial_weights: str | Path | None = None,
+    checkpoint_every: int = CHECKPOINT_EVERY,
     progress: bool = False,
     **overrides: Mapping[str, Any],
 ) -> FitResult:
@@ -31,7 +36,10 @@ def fit(
 
     Args:
         steps: env steps instead of the preset's.
+        engine: "compiled", "keras-rl" or "reference".
         run_dir: the run's own folder, new or empty; else a new one under runs/.
+        initial_weights: a weights file to begin with.
+        checkpoint_every: env steps between checkpoints, 0 for none.
         overrides: sections to lay over the preset's: `fit("cartpole", agent={"gamma": 0.95})`.
 
     Raises:
@@ -43,8 +51,23 @@ def fit(
         steps=steps,
         engine=engine,
         run_dir=Path(run_dir) if run_dir is not None else None,
+        initial_weights=Path(initial_weights) if initial_weights is not None else None,
+        checkpoint_every=checkpoint_every,
         progress=progress,
     )
+
+
+def resume(run: str | Path, *, steps: int | None = None, progress: bool = False) -> FitResult:
+    """Go on with a run from its last checkpoint, to the same end as if it had not been stopped.
+
+    Args:
+        run: a run directory, its name, a unique prefix of it, or "latest".
+        steps: env steps in all, where more are wanted than the run was begun with.
+
+    Raises:
+        RunnerError: for all that a caller can mend; its message says how.
+    """
+    return train_on(str(run), steps=steps, progress=progress)
 
 
 def test(

@@ -38,12 +38,24 @@ class RunError(RunnerError):
     """A run directory that cannot be found, made or written."""
 
 
+class CheckpointError(RunError):
+    """A checkpoint that is missing, broken or of another training."""
+
+
 class TrainingDiverged(RunnerError):
     """A loss or a weight became NaN or infinite."""
 
 
 class StackError(RunnerError):
     """The installed TensorFlow, Keras and keras-rl2 cannot work together as they were loaded."""
+
+
+def diverged(what: str, env_step: int) -> TrainingDiverged:
+    """The error for a training whose numbers ran away (D25), with its remedies."""
+    return TrainingDiverged(
+        f"{what} at env step {env_step}. Lower the learning rate, clip gradients (optimizer "
+        f"clipnorm) or errors (delta_clip), or scale rewards ([env] reward_scale)."
+    )
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -119,6 +119,17 @@ class CompiledDQNAgent(GuardedDQNAgent):
             self._update.parameters.hard_update()
             self._take_weights()
 
+    def variables(self) -> dict[str, np.ndarray]:
+        """Copies of all that the next update depends on: weights, optimizer state, mask keys."""
+        assert self._update is not None, "nothing was computed yet"
+        return self._update.parameters.state()
+
+    def set_variables(self, variables: dict[str, np.ndarray]) -> None:
+        """Take back what `variables` returned. Raises ValueError, and nothing has changed."""
+        assert self._update is not None, "nothing was computed yet"
+        self._update.parameters.restore(variables)
+        self._take_weights()
+
     def update_target_model_hard(self) -> None:
         """Copy the online network's weights to the target network."""
         if self._update is None:

@@ -1,12 +1,16 @@
-"""An agent's weights in and out of files: whole or not at all, and never of another network."""
+"""An agent's weights and variables, out and in: whole or not at all, never another network's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kerasrl_runner.files.weights_file import WeightsFile, read_weights, write_weights
-from kerasrl_runner.parts.architecture import architecture_of, check_same
+from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.parts.architecture import architecture_of
+from kerasrl_runner.parts.comparison import check_same
 from kerasrl_runner.parts.weights import layers_of, set_layers
 
 
@@ -15,6 +19,8 @@ class WeightsExchange:
 
     model: Any
     compiled: bool
+    target_model: Any
+    trainable_model: Any
     update_target_model_hard: Any
     _scope: Any
 
@@ -31,6 +37,35 @@ class WeightsExchange:
         with self._scope:
             architecture = architecture_of(self.model)
             return WeightsFile(layers_of(self.model), {"architecture": architecture})
+
+    def variables(self) -> dict[str, np.ndarray]:
+        """Copies of all that the next update depends on: weights and optimizer state."""
+        with self._scope:
+            variables = self._graph_variables()
+            values = keras.backend.batch_get_value(list(variables.values()))
+        return dict(zip(variables, values, strict=True))
+
+    def set_variables(self, variables: dict[str, np.ndarray]) -> None:
+        """Take back what `variables` returned. Raises ValueError, and nothing has changed."""
+        with self._scope:
+            own = self._graph_variables()
+            expected = {name: tuple(variable.shape) for name, variable in own.items()}
+            if expected != {name: value.shape for name, value in variables.items()}:
+                raise ValueError("these are variables of another agent")
+            keras.backend.batch_set_value([(own[name], variables[name]) for name in own])
+
+    def _graph_variables(self) -> dict[str, Any]:
+        self.trainable_model._make_train_function()  # else the first update makes the optimizer's
+        parts = {
+            "online": self.model.weights,
+            "target": self.target_model.weights,
+            "optimizer": self.trainable_model.optimizer.optimizer.weights,
+        }
+        return {
+            f"{part}/{number}": variable
+            for part, variables in parts.items()
+            for number, variable in enumerate(variables)
+        }
 
     def load_weights(self, filepath: str | Path) -> None:
         """Read weights written by this project, tf_keras or Keras 3 (D11, D11b).

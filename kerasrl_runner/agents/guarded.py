@@ -18,7 +18,7 @@ from kerasrl_runner.agents.relay import (
     training_loggers,
 )
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
-from kerasrl_runner.errors import TrainingDiverged
+from kerasrl_runner.errors import TrainingDiverged, diverged
 from kerasrl_runner.keras_rl import rl_dqn
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import with_dueling_head
@@ -238,10 +238,7 @@ class GuardedDQNAgent(WeightsExchange, rl_dqn.DQNAgent):
         return super().compute_q_values(state)
 
     def _diverged(self, what: str) -> TrainingDiverged:
-        return TrainingDiverged(
-            f"{what} at env step {self.step}. Lower the learning rate, clip gradients (optimizer "
-            f"clipnorm) or errors (delta_clip), or scale rewards ([env] reward_scale)."
-        )
+        return diverged(what, self.step)
 
     def _check_arguments(self) -> None:
         """After the vendor's constructor has sorted out what came by place and what by name."""

@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from kerasrl_runner.errors import EXIT_INTERRUPTED
+from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
 from kerasrl_runner.preset import load_preset
+
+if TYPE_CHECKING:
+    from kerasrl_runner.runs.run import FitResult
 
 
 @click.command()
-@click.option("--preset", default="cartpole", show_default=True, help="Shipped name or .toml file.")
+@click.option("--preset", help="Shipped name or .toml file.  [default: cartpole]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value.")
-@click.option("--seed", default=0, show_default=True, help="Seeds everything random.")
+@click.option("--seed", type=int, help="Seeds everything random.  [default: 0]")
 @click.option("--steps", type=int, help="Env steps, instead of the preset's.")
-@click.option("--engine", default="compiled", show_default=True, help="compiled, keras-rl.")
+@click.option("--engine", help="compiled, keras-rl or reference.  [default: compiled]")
+@click.option(
+    "--initial-weights", type=click.Path(path_type=Path), help="A .h5 file to begin with."
+)
+@click.option(
+    "--checkpoint-every",
+    type=int,
+    help="Env steps between checkpoints; 0: none.  [default: 5000]",
+)
+@click.option("--resume", metavar="RUN", help="Go on with a run: a folder, a name or latest.")
 @click.option(
     "--run-dir", type=click.Path(path_type=Path), help="This run's own folder, new or empty."
 )
@@ -25,58 +38,86 @@ from kerasrl_runner.preset import load_preset
 @click.option("--quiet", is_flag=True, help="No progress line.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 def command(
-    preset: str,
+    preset: str | None,
     overrides: tuple[str, ...],
-    seed: int,
+    seed: int | None,
     steps: int | None,
-    engine: str,
+    engine: str | None,
+    initial_weights: Path | None,
+    checkpoint_every: int | None,
+    resume: str | None,
     run_dir: Path | None,
     visualize: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train a preset's agent into a new run directory."""
-    loaded = load_preset(preset, overrides)
+    """Train a preset's agent into a new run directory, or go on with an interrupted run."""
+    if resume is not None and (run_dir, initial_weights, checkpoint_every) != (None,) * 3:
+        raise UsageError(
+            "--resume goes on with a run as it was begun; leave out --run-dir, --initial-weights "
+            "and --checkpoint-every."
+        )
+    loaded = None
+    if resume is None or preset is not None or overrides:
+        loaded = load_preset(preset or "cartpole", overrides)
 
     from kerasrl_runner.environments.display import can_open_window
-    from kerasrl_runner.runs.testing import check_rendering, find_subject, play_subject
-    from kerasrl_runner.runs.training import train
+    from kerasrl_runner.runs.rendering import check_rendering
+    from kerasrl_runner.runs.training import CHECKPOINT_EVERY, train
+    from kerasrl_runner.runs.training import resume as train_on
 
     def say(message: str) -> None:
         click.echo(message, err=as_json)
 
-    if visualize:
+    if visualize and loaded:
         check_rendering(loaded, "human" if can_open_window() else "rgb_array")
     windowless = visualize and not can_open_window()
     if windowless:
         say("There is no display to open a window on; a video of the result follows the training.")
-    result = train(
-        loaded,
-        seed=seed,
-        steps=steps,
-        engine=engine,
-        run_dir=run_dir,
-        render=visualize and not windowless,
-        progress=not quiet,
-    )
+    shown = {"render": visualize and not windowless, "progress": not quiet}
+    if resume is not None:
+        given = {"preset": loaded, "seed": seed, "engine": engine}
+        expected = {key: value for key, value in given.items() if value is not None}
+        result = train_on(resume, steps=steps, expected=expected, **shown)
+    else:
+        assert loaded is not None
+        result = train(
+            loaded,
+            seed=seed or 0,
+            steps=steps,
+            engine=engine or "compiled",
+            run_dir=run_dir,
+            initial_weights=initial_weights,
+            checkpoint_every=CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every,
+            **shown,
+        )
     if windowless:
+        from kerasrl_runner.runs.testing import find_subject, play_subject
+
         video_file = Path(result.run) / f"{result.preset}.mp4"
-        play_subject(find_subject(run=result.run), episodes=1, seed=seed, video_file=video_file)
+        subject = find_subject(run=result.run)
+        play_subject(subject, episodes=1, seed=result.seed, video_file=video_file)
         say(f"Video: {video_file}")
     if as_json:
         click.echo(json.dumps(result.as_dict(), allow_nan=False))
     else:
-        rate = result.env_steps_per_second
-        say(
-            f"{result.status.capitalize()}: {result.env_steps} env steps, {result.episodes} "
-            f"episodes in {result.wall_seconds:.1f} s"
-            f"{f' ({rate:.0f} env steps/s)' if rate else ''}"
-        )
-        if result.best:
-            say(
-                f"Best:    {result.best['weights']} (mean return "
-                f"{result.best['mean_return']:.1f} after {result.best['env_steps']} env steps)"
-            )
-        say(f"Last:    {result.weights or 'lost to NaN'}")
+        _tell(result)
     if result.status == "interrupted":
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _tell(result: FitResult) -> None:
+    rate = result.env_steps_per_second
+    click.echo(
+        f"{result.status.capitalize()}: {result.env_steps} env steps, {result.episodes} "
+        f"episodes in {result.wall_seconds:.1f} s"
+        f"{f' ({rate:.0f} env steps/s)' if rate else ''}"
+    )
+    if result.best:
+        click.echo(
+            f"Best:    {result.best['weights']} (mean return "
+            f"{result.best['mean_return']:.1f} after {result.best['env_steps']} env steps)"
+        )
+    click.echo(f"Last:    {result.weights or 'lost to NaN'}")
+    if result.status == "interrupted":
+        click.echo(f"Go on:   kerasrl-run fit --resume {result.run}")

@@ -29,7 +29,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
     except OSError as error:
         raise RunError(
             f"cannot write {path}: {error.strerror or error}. Choose a folder that can be "
@@ -41,12 +42,21 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+def _flush_folder(folder: Path) -> None:
+    """Put the rename itself on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` in UTF-8. Raises RunError where it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
+def write_json(path: Path, data: dict[str, Any], indent: int | None = 2) -> None:
     """Replace `path` by strict JSON (no NaN). Raises RunError where it cannot be written."""
-    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(data, indent=indent, allow_nan=False) + "\n")

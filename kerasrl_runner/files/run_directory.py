@@ -12,6 +12,8 @@ from typing import Any
 
 from kerasrl_runner.errors import RunError
 from kerasrl_runner.files.atomic import write_json, write_text
+from kerasrl_runner.files.checkpoint_folder import CheckpointFolder
+from kerasrl_runner.files.lock import is_locked
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 
@@ -42,14 +44,25 @@ class RunDirectory:
     def best_file(self) -> Path:
         return self.path / "best.h5"
 
+    @property
+    def checkpoint(self) -> CheckpointFolder:
+        return CheckpointFolder(self.path / "checkpoint")
+
     def record(self) -> dict[str, Any]:
-        """What run.json says. Raises RunError where it is missing or broken."""
+        """What run.json says; `interrupted` for a run that says `running` and has no process.
+
+        Raises:
+            RunError: it is missing or broken.
+        """
+        has_process = is_locked(self.path)  # asked first: a run may end while its record is read
         try:
             record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{self.path} is no run directory: run.json: {error}.") from error
         if not isinstance(record, dict):
             raise RunError(f"{self.path}/run.json: expected a JSON object.")
+        if record.get("status") == RUNNING and not has_process:
+            record["status"] = INTERRUPTED
         return record
 
     def write(self, record: dict[str, Any]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasrl_runner.errors import PresetError
 from kerasrl_runner.keras_rl import rl_memory
+from kerasrl_runner.parts.ram import check_memory_fits
 
 # After this many redraws of indices that hit closing entries, the valid ones are listed instead.
 _REDRAWS = 16
@@ -63,9 +62,10 @@ class SequentialMemory(rl_memory.SequentialMemory):
             raise ValueError("ignore_episode_boundaries=True would pair states across episodes")
         rl_memory.Memory.__init__(self, window_length)
         self.limit = limit
-        self._generator = generator or np.random.default_rng(np.random.randint(2**31, size=4))
+        self.generator = generator or np.random.default_rng(np.random.randint(2**31, size=4))
         self._recent: deque[Any] = deque(maxlen=window_length - 1)
         self._observations: np.ndarray | None = None  # [limit, *observation]
+        self.appended = 0  # entries ever stored
         self._size = 0
         self._next = 0
 
@@ -78,6 +78,31 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def inside_episode(self) -> bool:
         """Whether the newest entry is a transition that still waits for its next observation."""
         return self._size > 0 and not self._closing[self._next - 1]
+
+    @property
+    def capacity(self) -> int:
+        """`limit`, in the field's word."""
+        return self.limit
+
+    def entries(self, first: int) -> dict[str, np.ndarray]:
+        """Copies of the entries [first, appended), oldest first, and their closing flags: [N]."""
+        place = np.arange(first, self.appended) % self.limit  # [N]
+        return {"entries": self._entries[place], "closing": self._closing[place]}
+
+    def refill(self, appended: int, entries: dict[str, np.ndarray]) -> None:
+        """Hold just these `entries`, the last of which was the `appended`th ever stored.
+
+        Raises:
+            ValueError: entries of another kind, or more than fit.
+        """
+        stored, closing = entries["entries"], entries["closing"]
+        alike = stored.dtype == self._entries.dtype and closing.dtype == self._closing.dtype
+        count = len(stored)
+        if not alike or stored.shape != closing.shape or not count == min(appended, self.limit):
+            raise ValueError("these are no entries of such a replay memory")
+        place = np.arange(appended - count, appended) % self.limit  # [N]
+        self._entries[place], self._closing[place] = stored, closing
+        self.appended, self._size, self._next = appended, count, appended % self.limit
 
     def reserve(self, observation: Any) -> None:
         """Make room for `limit` observations like this one; the first `append` does otherwise.
@@ -97,13 +122,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
                 ("terminated", bool),
             ]
         )
-        entry_bytes = entry.itemsize + 1
-        ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if self.limit * entry_bytes > ram_bytes:
-            raise PresetError(
-                f"a replay memory of {self.limit} entries needs {self.limit * entry_bytes:,} "
-                f"bytes, and this machine has {ram_bytes:,}. Lower memory.limit."
-            )
+        check_memory_fits(self.limit, entry.itemsize + 1)
         # What belongs to one entry lies together: a sample costs one cache miss, not four.
         self._entries = np.zeros(self.limit, entry)  # [limit]
         self._observations = self._entries["observation"]  # [limit, *observation], a view
@@ -178,19 +197,19 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def _draw(self, batch_size: int) -> np.ndarray:
         # Once the ring has wrapped, what came before the oldest entry is unknown: start at the
         # first whose whole window is stored.
-        low = self.window_length - 1 if self._size == self.limit else 0
+        low = self.window_length - 1 if self.appended > self.limit else 0
         high = self._size - 1
-        start = self._generator.integers(low, high, size=batch_size)  # [B]
+        start = self.generator.integers(low, high, size=batch_size)  # [B]
         for _ in range(_REDRAWS):
             wrong = self._is_closing(start).nonzero()[0]  # [redrawn]
             if not wrong.size:
                 return start
-            start[wrong] = self._generator.integers(low, high, size=wrong.size)
+            start[wrong] = self.generator.integers(low, high, size=wrong.size)
         wrong = self._is_closing(start).nonzero()[0]
         valid = low + (~self._is_closing(np.arange(low, high))).nonzero()[0]
         if not valid.size:
             raise ValueError("the memory holds no transition with its whole window")
-        start[wrong] = self._generator.choice(valid, size=wrong.size)
+        start[wrong] = self.generator.choice(valid, size=wrong.size)
         return start
 
     def _gather(self, start: np.ndarray) -> Batch:
@@ -243,6 +262,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         index = self._next
         self._entries[index] = (observation, action, reward, terminated)
         self._closing[index] = closing
+        self.appended += 1
         self._next = (index + 1) % self.limit
         self._size = min(self._size + 1, self.limit)
 

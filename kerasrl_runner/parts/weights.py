@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from kerasrl_runner.errors import WeightsError
 from kerasrl_runner.files.weights_file import Layer, WeightsFile
 from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.parts.dueling import fold, is_foldable, unfold
 from kerasrl_runner.parts.model import DuelingHead
 
 
@@ -23,7 +22,7 @@ def layers_of(model: Any) -> tuple[Layer, ...]:
         variables = [*layer.trainable_weights, *layer.non_trainable_weights]
         values = keras.backend.batch_get_value(variables)
         if isinstance(layer, DuelingHead):
-            values = [_fold(value, layer.dueling_type) for value in values]
+            values = [fold(value, layer.dueling_type) for value in values]
         names = [variable.name for variable in variables]
         layers.append(Layer(layer.name, tuple(zip(names, values, strict=True))))
     return tuple(layers)
@@ -50,7 +49,9 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
     values = []
     for target, source in zip(targets, sources, strict=True):
         for _, value in source.weights:
-            values.append(_unfold(value, target) if isinstance(target, DuelingHead) else value)
+            if isinstance(target, DuelingHead):
+                value = unfold(value, target.dueling_type)
+            values.append(value)
     variables = [
         variable
         for layer in targets
@@ -61,26 +62,9 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
 
 def _shapes(layer: Any) -> list[tuple[int, ...]]:
     shapes = [tuple(w.shape) for w in (*layer.trainable_weights, *layer.non_trainable_weights)]
-    if isinstance(layer, DuelingHead) and layer.dueling_type != "max":
+    if isinstance(layer, DuelingHead) and is_foldable(layer.dueling_type):
         return [(*shape[:-1], shape[-1] - 1) for shape in shapes]
     return shapes
-
-
-def _fold(weight: np.ndarray, dueling_type: str) -> np.ndarray:
-    """[..., A + 1] -> [..., A]: the combination of V and A is linear for avg and naive."""
-    value, advantage = weight[..., :1], weight[..., 1:]
-    if dueling_type == "avg":
-        return value + advantage - advantage.mean(axis=-1, keepdims=True)
-    return value + advantage if dueling_type == "naive" else weight
-
-
-def _unfold(weight: np.ndarray, head: DuelingHead) -> np.ndarray:
-    """[..., A] -> [..., A + 1] with the same Q values: the inverse of `_fold`."""
-    if head.dueling_type == "avg":
-        return np.concatenate([weight.mean(axis=-1, keepdims=True), weight], axis=-1)
-    if head.dueling_type == "naive":
-        return np.concatenate([np.zeros_like(weight[..., :1]), weight], axis=-1)
-    return weight
 
 
 def _readable(shapes: list[list[tuple[int, ...]]]) -> str:

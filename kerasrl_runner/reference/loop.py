@@ -5,7 +5,7 @@ The caller decides when to stop: budgets, evaluation and logs live in the `for` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ class EpisodeEvent:
 
 def train(
     env: Any, agent: Agent, seed_of_episode: Callable[[int], int]
-) -> Iterator[StepEvent | EpisodeEvent]:
+) -> Generator[StepEvent | EpisodeEvent]:
     """Train `agent` in `env` for as long as events are asked for, from episode `agent.episode` on.
 
     `seed_of_episode` gives the seed of `env.reset` for each episode number, so that episode k

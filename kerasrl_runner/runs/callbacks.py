@@ -2,31 +2,76 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import os
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from kerasrl_runner.errors import RunError
 from kerasrl_runner.runs.events import EpisodeEvent, Listener, StepEvent
 
 
+class CsvFile:
+    """A CSV file that grows by whole rows, each on its way to the disk as soon as it is known.
+
+    Raises:
+        RunError: a row cannot be written (a full disk).
+    """
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        """Begin the file, or go on where an earlier process of the same run left it."""
+        self._path = path
+        with self._explained():
+            self._file = path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file)
+        if self._file.tell() == 0:
+            self.write(header)
+
+    def write(self, row: Sequence[Any]) -> None:
+        """Add a row."""
+        with self._explained():
+            self._writer.writerow(row)
+            self._file.flush()
+
+    def synced_size(self) -> int:
+        """The file's length in bytes, all of them on disk."""
+        with self._explained():
+            os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._explained():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self._path}: {error.strerror or error}. Make room, then go on "
+                f"with --resume."
+            ) from error
+
+
 class CsvLog(Listener):
-    """log.csv: a row an episode, on disk as soon as the episode ends."""
+    """log.csv: a row an episode."""
 
     FIELDS = ("episode", "env_steps", "return", "length", "end", "epsilon", "loss")
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(self.FIELDS)
-        self._file.flush()
+    def __init__(self, file: CsvFile) -> None:
+        self._file = file
 
     def on_episode(self, event: EpisodeEvent) -> None:
-        self._writer.writerow(
+        self._file.write(
             [
                 event.episode,
                 event.env_steps,
@@ -37,7 +82,6 @@ class CsvLog(Listener):
                 "" if event.loss is None else event.loss,
             ]
         )
-        self._file.flush()
 
     def close(self) -> None:
         self._file.close()
@@ -46,9 +90,13 @@ class CsvLog(Listener):
 class Progress(Listener):
     """One line on stderr that a person can follow; nothing where stderr is no terminal."""
 
-    def __init__(self, env_steps: int) -> None:
+    def __init__(self, env_steps: int, done: int) -> None:
         self._bar = tqdm(
-            total=env_steps, unit=" steps", disable=not sys.stderr.isatty(), dynamic_ncols=True
+            total=env_steps,
+            initial=done,
+            unit=" steps",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
         )
         self._returns: deque[float] = deque(maxlen=20)
 

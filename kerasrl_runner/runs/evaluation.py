@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.parts.memory import blank
 from kerasrl_runner.preset.schema import Evaluate
-from kerasrl_runner.runs.callbacks import TrainingClock
+from kerasrl_runner.runs.callbacks import CsvFile, TrainingClock
 from kerasrl_runner.runs.events import Listener, StepEvent
+from kerasrl_runner.runs.learner import Learner
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def play(
     played = []
     for _ in range(episodes):
         observation = environment.reset()
-        state = [blank(observation)] * (window_length - 1) + [observation]
+        state = [np.zeros_like(observation)] * (window_length - 1) + [observation]
         episode_over = False
         while not episode_over:
             if stop():
@@ -76,27 +74,39 @@ def play(
 class Evaluation(Listener):
     """Evaluates every so many env steps, keeps the best weights, may stop the training."""
 
+    FIELDS = ("env_steps", "mean_return", "std_return", "episodes", "best")
+
     def __init__(
         self,
         settings: Evaluate,
         last_step: int,
-        agent: Any,
+        learner: Learner,
         environment: KerasRLEnvironment,
         clock: TrainingClock,
-        log_file: Path,
+        log: CsvFile,
         save_best: Callable[[int, Score], None],
     ) -> None:
-        self.best: tuple[int, Score] | None = None
+        self.best: float | None = None  # mean return
+        self._log = log
         self._settings = settings
         self._last_step = last_step
-        self._agent = agent
+        self._learner = learner
         self._environment = environment
         self._clock = clock
         self._save_best = save_best
         environment.nb_max_episode_steps = settings.nb_max_episode_steps
-        self._file = log_file.open("w", newline="", encoding="utf-8")
-        self._log = csv.writer(self._file)
-        self._log.writerow(["env_steps", "mean_return", "std_return", "episodes", "best"])
+
+    def numbers(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        environment = self._environment
+        counts = {"episode": environment.episode, "env_steps": environment.env_steps}
+        return {"best": self.best, **counts}
+
+    def restore(self, numbers: dict[str, Any]) -> None:
+        """Go on from what `numbers` returned."""
+        self.best = None if numbers["best"] is None else float(numbers["best"])
+        self._environment.episode = int(numbers["episode"])
+        self._environment.env_steps = int(numbers["env_steps"])
 
     def on_step(self, event: StepEvent) -> None:
         if event.env_steps % self._settings.every_steps and event.env_steps != self._last_step:
@@ -104,29 +114,28 @@ class Evaluation(Listener):
         started = time.perf_counter()
         score = play(
             self._environment,
-            self._agent.compute_q_values,
-            self._agent.memory.window_length,
+            self._learner.q_values,
+            self._learner.window_length,
             self._settings.episodes,
-            stop=lambda: self._agent.stop_training,
+            stop=lambda: self._learner.stop_training,
         )
         if score is not None:
             self._take(event.env_steps, score)
         self._clock.pause(time.perf_counter() - started)
 
     def close(self) -> None:
-        self._file.close()
+        self._log.close()
         self._environment.close()
 
     def _take(self, env_steps: int, score: Score) -> None:
         # Of equal scores the later one's weights have seen more.
-        is_best = self.best is None or score.mean_return >= self.best[1].mean_return
+        is_best = self.best is None or score.mean_return >= self.best
         if is_best:
-            self.best = (env_steps, score)
+            self.best = score.mean_return
             self._save_best(env_steps, score)
-        self._log.writerow(
+        self._log.write(
             [env_steps, score.mean_return, score.std_return, len(score.episodes), int(is_best)]
         )
-        self._file.flush()
         wanted = self._settings.stop_at_return
         if wanted is not None and score.mean_return >= wanted:
-            self._agent.stop_training = True
+            self._learner.stop_training = True

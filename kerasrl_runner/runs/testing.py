@@ -12,17 +12,16 @@ from typing import Any
 from kerasrl_runner.build import build_agent, build_environment
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.display import can_open_window
-from kerasrl_runner.environments.make import render_modes
 from kerasrl_runner.environments.seeds import TEST, check_seed
-from kerasrl_runner.errors import EnvironmentFailed, RunError, UsageError, WeightsError
+from kerasrl_runner.errors import RunError, UsageError, WeightsError
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_finished
 from kerasrl_runner.files.shipped import shipped_folder
 from kerasrl_runner.files.weights_file import WeightsFile, read_weights
 from kerasrl_runner.keras_rl import Callback
-from kerasrl_runner.parts.imports import make_importable
 from kerasrl_runner.pictures.video import check_video_path, video
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
 from kerasrl_runner.runs.evaluation import Episode, Score
+from kerasrl_runner.runs.rendering import check_rendering
 from kerasrl_runner.runs.signals import stopping
 
 
@@ -188,19 +187,6 @@ def play_subject(
         video=str(video_file) if video_file else None,
         interrupted=asked_to_stop or agent.interrupted,
     )
-
-
-def check_rendering(preset: Preset, render_mode: str | None) -> None:
-    """Raises EnvironmentFailed where the preset's environment does not offer the mode."""
-    make_importable([Path(os.getcwd()), preset.folder])
-    if render_mode is None:
-        return
-    offered = render_modes(preset.env)
-    if render_mode not in offered:
-        raise EnvironmentFailed(
-            f"{preset.env.id} cannot be shown: it offers the render modes "
-            f"{', '.join(offered) or 'none'}, and {render_mode} is needed. Leave out --visualize."
-        )
 
 
 class _Results(Callback):

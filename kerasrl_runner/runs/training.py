@@ -1,53 +1,22 @@
-"""One training run, from a preset to its run directory."""
+"""Training runs from the outside: begin one, go on with one."""
 
 from __future__ import annotations
 
-import os
-import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.build import build, build_environment, tensorflow_threads
-from kerasrl_runner.environments.seeds import EVALUATION, check_seed
-from kerasrl_runner.errors import RunnerError, UsageError, WeightsError, nearest
-from kerasrl_runner.files.run_directory import (
-    FAILED,
-    FINISHED,
-    INTERRUPTED,
-    RUNNING,
-    create_run,
-)
-from kerasrl_runner.files.weights_file import WeightsFile, write_weights
-from kerasrl_runner.preset import Preset, preset_to_toml
-from kerasrl_runner.runs.bridge import EventBridge
-from kerasrl_runner.runs.callbacks import CsvLog, Progress, TrainingClock
-from kerasrl_runner.runs.evaluation import Evaluation, Score
-from kerasrl_runner.runs.events import Listener
-from kerasrl_runner.runs.record import command, hardware, versions
-from kerasrl_runner.runs.signals import stopping
+from kerasrl_runner.build import ENGINES
+from kerasrl_runner.environments.seeds import check_seed
+from kerasrl_runner.errors import RunError, UsageError, nearest
+from kerasrl_runner.files.lock import locked
+from kerasrl_runner.files.run_directory import FINISHED, RunDirectory, create_run, find_run
+from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.preset import Preset, preset_from_toml, preset_to_toml
+from kerasrl_runner.runs.record import versions
+from kerasrl_runner.runs.run import FitResult, Parts, Run, RunSettings, result_of
 
-ENGINES = ("compiled", "keras-rl")
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What `fit` leaves. Paths are strings, so that it is JSON as it stands."""
-
-    run: str
-    status: str
-    preset: str
-    engine: str
-    seed: int
-    env_steps: int
-    episodes: int
-    wall_seconds: float
-    env_steps_per_second: float | None  # training alone
-    weights: str | None  # the last ones; None where they were lost to NaN before any were kept
-    best: dict[str, Any] | None  # weights, mean_return, env_steps
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+# Some seconds of training, and about ten milliseconds to write (benchmarks/README.md).
+CHECKPOINT_EVERY = 5_000
 
 
 def train(
@@ -57,6 +26,8 @@ def train(
     steps: int | None = None,
     engine: str = ENGINES[0],
     run_dir: Path | None = None,
+    initial_weights: Path | None = None,
+    checkpoint_every: int = CHECKPOINT_EVERY,
     render: bool = False,
     progress: bool = False,
 ) -> FitResult:
@@ -64,6 +35,9 @@ def train(
 
     Args:
         steps: env steps instead of the preset's `fit.nb_steps`.
+        initial_weights: a weights file to begin with, for the online and the target network.
+        checkpoint_every: env steps between checkpoints, which are taken at ends of episodes;
+            0 takes none, and the run cannot be resumed.
         render: show the training in a window.
         progress: a progress line on stderr, where that is a terminal.
 
@@ -71,12 +45,56 @@ def train(
         RunnerError: for all that a user can cause; where training had begun, the run's status is
             `failed` and its best weights are kept.
     """
-    _check(engine, steps, seed)
-    run = _Run(preset, seed, steps or preset.fit.nb_steps, engine, run_dir, render, progress)
-    return run.train()
+    _check(engine, steps, seed, checkpoint_every)
+    given = read_weights(initial_weights) if initial_weights is not None else None
+    settings = RunSettings(preset, seed, engine, steps or preset.fit.nb_steps, checkpoint_every)
+    parts = Parts(settings, render)
+    if given is not None:
+        parts.learner.set_weights(given)
+    # All that could be refused was refused: from here on there is something on disk.
+    directory = create_run(preset.name, preset_to_toml(preset), run_dir)
+    with locked(directory.path):
+        return Run(parts, directory, progress=progress).train()
 
 
-def _check(engine: str, steps: int | None, seed: int) -> None:
+def resume(
+    run: str,
+    *,
+    steps: int | None = None,
+    expected: dict[str, Any] | None = None,
+    progress: bool = False,
+    render: bool = False,
+) -> FitResult:
+    """Go on with a run from its last checkpoint, as if it had never been stopped.
+
+    Args:
+        run: a run directory, its name, a unique prefix, or "latest".
+        steps: env steps in all, where more are wanted than the run was begun with.
+        expected: what the caller takes the run to be: `preset`, `seed`, `engine`.
+
+    Returns:
+        The finished run's own result, if there is nothing left to do.
+
+    Raises:
+        RunError: no such run, another process writes it, or it is not what was expected.
+        CheckpointError: it has no checkpoint, or a damaged one.
+    """
+    directory = find_run(run)
+    with locked(directory.path):
+        record = directory.record()
+        preset = _preset_of(directory, record)
+        _check_same(directory, record, preset, expected or {})
+        target = _target_steps(record, steps)
+        if record["status"] == FINISHED and target == record["steps"]:
+            return result_of(directory, record, FINISHED)
+        settings = RunSettings(
+            preset, record["seed"], record["engine"], target, record["checkpoint_every"]
+        )
+        parts = Parts(settings, render)
+        return Run(parts, directory, before=record, progress=progress).train()
+
+
+def _check(engine: str, steps: int | None, seed: int, checkpoint_every: int) -> None:
     if engine not in ENGINES:
         raise UsageError(
             f'there is no engine "{engine}".{nearest(engine, list(ENGINES))} '
@@ -84,158 +102,73 @@ def _check(engine: str, steps: int | None, seed: int) -> None:
         )
     if steps is not None and steps < 1:
         raise UsageError(f"--steps: expected 1 or more env steps, received {steps}.")
+    if checkpoint_every < 0:
+        raise UsageError(
+            f"--checkpoint-every: expected env steps, or 0 for no checkpoints; received "
+            f"{checkpoint_every}."
+        )
     check_seed(seed)
 
 
-class _Run:
-    """The parts of one training run while it lasts."""
+def _preset_of(directory: RunDirectory, record: dict[str, Any]) -> Preset:
+    kinds = {"seed": int, "engine": str, "steps": int, "checkpoint_every": int, "versions": dict}
+    for key, kind in kinds.items():
+        if not isinstance(record.get(key), kind):
+            raise RunError(f"{directory.path}/run.json: {key} is missing or of a wrong type.")
+    _check(record["engine"], record["steps"], record["seed"], record["checkpoint_every"])
+    try:
+        text = directory.preset_file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {directory.preset_file}: {error}.") from error
+    preset = preset_from_toml(text, str(directory.preset_file))
+    folder = record.get("preset_folder")
+    preset._folder = Path(folder) if isinstance(folder, str) else None
+    return preset
 
-    def __init__(
-        self,
-        preset: Preset,
-        seed: int,
-        steps: int,
-        engine: str,
-        run_dir: Path | None,
-        render: bool,
-        progress: bool,
-    ) -> None:
-        self.preset, self.seed, self.steps, self.engine = preset, seed, steps, engine
-        self.environment, self.agent = build(preset, seed, engine, "human" if render else None)
-        self.clock = TrainingClock()
-        evaluation_environment = (
-            build_environment(preset, seed, EVALUATION) if preset.evaluate.every_steps else None
+
+def _check_same(
+    directory: RunDirectory, record: dict[str, Any], preset: Preset, expected: dict[str, Any]
+) -> None:
+    """Raises RunError with every difference between the run and what is asked for now."""
+    differences = [
+        f"{key} is {record[key]!r}, not {expected[key]!r}"
+        for key in ("seed", "engine")
+        if key in expected and expected[key] != record[key]
+    ]
+    if "preset" in expected:
+        ours, theirs = _flat(preset.model_dump()), _flat(expected["preset"].model_dump())
+        differences += [
+            f"{key} is {ours.get(key)!r}, not {theirs.get(key)!r}"
+            for key in sorted({**ours, **theirs})
+            if ours.get(key) != theirs.get(key)
+        ]
+    differences += [
+        f"{package} was {record['versions'].get(package)}, now it is {version}"
+        for package, version in versions().items()
+        if record["versions"].get(package) != version
+    ]
+    if differences:
+        raise RunError(
+            f"the run {directory.path} cannot go on as asked: {'; '.join(differences)}. Resume it "
+            f"with what it was begun with, or begin a new run."
         )
-        # All that could be refused was refused: from here on there is something on disk.
-        self.directory = create_run(preset.name, preset_to_toml(preset), run_dir)
-        self.listeners: list[Listener] = [CsvLog(self.directory.log_file), self.clock]
-        if progress:
-            self.listeners.append(Progress(steps))
-        self.evaluation = None
-        if evaluation_environment is not None:
-            self.evaluation = Evaluation(
-                preset.evaluate,
-                steps,
-                self.agent,
-                evaluation_environment,
-                self.clock,
-                self.directory.evaluation_file,
-                self._save_best,
-            )
-            self.listeners.append(self.evaluation)
-        self.bridge = EventBridge(self.agent, self.environment, self.listeners)
-        self.interrupted = False
-        self.best: dict[str, Any] | None = None
-        self.started = time.perf_counter()
-        self.record: dict[str, Any] = {
-            "status": RUNNING,
-            "command": command(),
-            "preset": preset.name,
-            "preset_folder": str(preset.folder) if preset.folder else None,
-            "engine": engine,
-            "seed": seed,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "process": os.getpid(),
-            "versions": versions(),
-            "hardware": hardware(),
-            "threads": tensorflow_threads(),
-        }
 
-    def train(self) -> FitResult:
-        with stopping(self._stop):  # also while the weights are written
-            self._write_record(RUNNING)
-            status, saved = self._train()
-        return self._result(status, saved)
 
-    def _train(self) -> tuple[str, bool]:
-        status, error = FAILED, None
-        try:
-            try:
-                self.agent.fit(self.environment, self.steps, callbacks=[self.bridge], verbose=0)
-            finally:
-                self._close()
-            status = INTERRUPTED if self.interrupted or self.agent.interrupted else FINISHED
-        except KeyboardInterrupt:
-            status = INTERRUPTED
-        except RunnerError as failure:
-            error = str(failure)
-            raise
-        except Exception as failure:
-            error = f"{type(failure).__name__}: {failure}"
-            raise
-        finally:
-            try:
-                saved = self._save_last()
-            finally:
-                self._write_record(status, error)
-        return status, saved
+def _flat(part: Any, prefix: str = "") -> dict[str, Any]:
+    """{"agent.gamma": 0.99, ...} of nested dicts."""
+    if not isinstance(part, dict):
+        return {prefix: part}
+    flat: dict[str, Any] = {}
+    for key, value in part.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
+    return flat
 
-    def _close(self) -> None:
-        for listener in self.listeners:
-            listener.close()
-        self.environment.close()
 
-    def _stop(self) -> None:
-        self.interrupted = True
-        self.agent.stop_training = True
-
-    def _save_best(self, env_steps: int, score: Score) -> None:
-        self.best = {
-            "weights": str(self.directory.best_file),
-            "mean_return": score.mean_return,
-            "env_steps": env_steps,
-        }
-        self._write_weights(self.directory.best_file, env_steps, score)
-
-    def _save_last(self) -> bool:
-        """Whether the last weights could be kept; diverged ones never replace anything."""
-        try:
-            self._write_weights(self.directory.weights_file, self.agent.step, None)
-        except WeightsError:
-            return self.directory.weights_file.exists()
-        return True
-
-    def _write_weights(self, path: Path, env_steps: int, score: Score | None) -> None:
-        exported = self.agent.exported_weights()
-        attributes: dict[str, Any] = {
-            **exported.attributes,
-            "preset": preset_to_toml(self.preset),
-            "engine": self.engine,
-            "seed": self.seed,
-            "env_steps": env_steps,
-            "versions": versions(),
-        }
-        if score is not None:
-            attributes["score"] = {
-                "mean_return": score.mean_return,
-                "std_return": score.std_return,
-                "episodes": len(score.episodes),
-            }
-        write_weights(path, WeightsFile(exported.layers, attributes), overwrite=True)
-
-    def _write_record(self, status: str, error: str | None = None) -> None:
-        self.record.update(
-            status=status,
-            error=error,
-            env_steps=self.agent.step,
-            episodes=self.bridge.episodes,
-            wall_seconds=time.perf_counter() - self.started,
-            env_steps_per_second=self.clock.env_steps_per_second,
-            best=self.best,
+def _target_steps(record: dict[str, Any], steps: int | None) -> int:
+    begun_with: int = record["steps"]
+    if steps is not None and steps < begun_with:
+        raise UsageError(
+            f"--steps: a run that goes on may get more env steps, not fewer; it was begun with "
+            f"{begun_with}, received {steps}."
         )
-        self.directory.write(self.record)
-
-    def _result(self, status: str, saved: bool) -> FitResult:
-        return FitResult(
-            run=str(self.directory.path),
-            status=status,
-            preset=self.preset.name,
-            engine=self.engine,
-            seed=self.seed,
-            env_steps=self.agent.step,
-            episodes=self.bridge.episodes,
-            wall_seconds=self.record["wall_seconds"],
-            env_steps_per_second=self.record["env_steps_per_second"],
-            weights=str(self.directory.weights_file) if saved else None,
-            best=self.best,
-        )
+    return begun_with if steps is None else steps

@@ -105,7 +105,7 @@ def test_every_index_gives_what_plain_lists_give(window: int, steps: int) -> Non
 @pytest.mark.parametrize("steps", [40, 300], ids=["before wrapping", "after wrapping"])
 def test_transitions_are_drawn_uniformly(window: int, steps: int) -> None:
     memory, naive = _filled(64, window, steps, truncations=True)
-    memory._generator = np.random.default_rng(11)
+    memory.generator = np.random.default_rng(11)
     first = window - 1 if steps == 300 else 0  # older frames of the first windows are gone
     valid = [i for i in range(first, memory.nb_entries) if naive.transition(i) is not None]
     numbers = [naive.entries[-64:][i][0][0] for i in valid]

@@ -11,7 +11,8 @@ import pytest
 from kerasrl_runner.errors import WeightsError
 from kerasrl_runner.files.weights_file import WeightsFile
 from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.architecture import architecture_of, check_same, model_of
+from kerasrl_runner.parts.architecture import architecture_of, model_of
+from kerasrl_runner.parts.comparison import check_same
 from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.parts.weights import layers_of, set_layers
 

@@ -1,10 +1,9 @@
-"""The composition root: from a preset to an environment and an agent, for any engine."""
+"""From a preset to the DQNAgent of the engines `compiled` and `keras-rl`."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,7 @@ import numpy as np
 from kerasrl_runner.agents.compiled import CompiledDQNAgent
 from kerasrl_runner.agents.guarded import GuardedDQNAgent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.make import make_environment
 from kerasrl_runner.environments.observations import encoder
-from kerasrl_runner.environments.seeds import TRAINING, episode_seeds
 from kerasrl_runner.errors import PresetError, UsageError
 from kerasrl_runner.keras_rl import (
     BoltzmannGumbelQPolicy,
@@ -23,7 +20,6 @@ from kerasrl_runner.keras_rl import (
     keras,
     tf,
 )
-from kerasrl_runner.parts.imports import make_importable
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.parts.optimizers import build_optimizer
@@ -43,42 +39,6 @@ _POLICIES = {
 }
 
 
-def build(
-    preset: Preset,
-    seed: int = 0,
-    engine: str = "compiled",
-    render_mode: str | None = None,
-) -> tuple[KerasRLEnvironment, GuardedDQNAgent]:
-    """The preset's environment and its agent, compiled in Keras' sense, ready for `agent.fit`.
-
-    Seeds Python's, NumPy's and TensorFlow's global streams, which keras-rl draws from.
-
-    Raises:
-        PresetError, EnvironmentFailed: the preset names what cannot be made.
-    """
-    if engine == "compiled":
-        set_threads()
-    keras.utils.set_random_seed(seed)
-    environment = build_environment(preset, seed, TRAINING, render_mode)
-    environment.nb_max_episode_steps = preset.fit.nb_max_episode_steps
-    return environment, build_agent(preset, environment, seed, engine)
-
-
-def build_environment(
-    preset: Preset, seed: int, stream: int, render_mode: str | None = None
-) -> KerasRLEnvironment:
-    """The preset's environment; episode k is reset with seed k of (seed, stream)."""
-    make_importable([Path(os.getcwd()), preset.folder])
-    env = make_environment(preset.env, render_mode)
-    encode, _ = encoder(env.observation_space, preset.env.observation_scale)
-    return KerasRLEnvironment(
-        env,
-        encode=encode,
-        reward_scale=preset.env.reward_scale,
-        seeds=episode_seeds(seed, stream),
-    )
-
-
 def build_model(preset: Preset, environment: KerasRLEnvironment) -> Any:
     """The preset's Sequential from states [B, W, *observation] to Q values [B, A]."""
     _, shape = encoder(environment.observation_space, preset.env.observation_scale)
@@ -90,14 +50,19 @@ def build_model(preset: Preset, environment: KerasRLEnvironment) -> Any:
     )
 
 
-def build_agent(
+def build_keras_agent(
     preset: Preset, environment: KerasRLEnvironment, seed: int, engine: str
 ) -> GuardedDQNAgent:
-    """The preset's agent of an engine.
+    """The preset's agent of an engine, compiled in Keras' sense.
+
+    Seeds Python's, NumPy's and TensorFlow's global streams, which keras-rl draws from.
 
     Raises:
         PresetError: settings that the engine, Keras or this machine's memory cannot take.
     """
+    if engine == "compiled":
+        set_threads()
+    keras.utils.set_random_seed(seed)
     settings = preset.agent
     memory = SequentialMemory(
         preset.memory.limit, preset.memory.window_length, generator=np.random.default_rng(seed)

@@ -1,0 +1,114 @@
+"""Everything a run needs to go on bit for bit, kept at the ends of episodes.
+
+There the environment needs no keeping: episode k starts from a seed that is made of its number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from kerasrl_runner.errors import CheckpointError
+from kerasrl_runner.files.checkpoint_folder import Checkpoint
+from kerasrl_runner.files.run_directory import RunDirectory
+from kerasrl_runner.runs.callbacks import CsvFile
+from kerasrl_runner.runs.evaluation import Evaluation
+from kerasrl_runner.runs.events import EpisodeEvent, Listener
+from kerasrl_runner.runs.learner import Learner, TrainingState
+
+
+class Checkpoints(Listener):
+    """Writes a checkpoint at the first episode's end after each `every` env steps."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        learner: Learner,
+        evaluation: Evaluation | None,
+        logs: dict[str, CsvFile],
+        every: int,
+    ) -> None:
+        """`logs` by file name: a run that goes on cuts them back to where they were."""
+        self._folder = directory.checkpoint
+        self._learner = learner
+        self._evaluation = evaluation
+        self._logs = logs
+        self._every = every
+        self._next = learner.env_steps + every
+
+    def on_episode(self, event: EpisodeEvent) -> None:
+        if event.env_steps >= self._next:
+            self.write()
+            self._next = event.env_steps + self._every
+
+    def write(self) -> None:
+        """Write a checkpoint now, between two episodes.
+
+        Raises:
+            RunError: it cannot be written; the one before is whole.
+        """
+        learner, environment = self._learner, self._learner.environment
+        state = learner.state()
+        numbers: dict[str, Any] = {
+            "learner": state.numbers,
+            "environment": {"episode": environment.episode, "env_steps": environment.env_steps},
+            "evaluation": self._evaluation.numbers() if self._evaluation else None,
+            "logs": {name: log.synced_size() for name, log in self._logs.items()},
+        }
+        replay = learner.replay
+        self._folder.write(state.arrays, numbers, replay.appended, replay.capacity, replay.entries)
+
+
+def restore(checkpoint: Checkpoint, learner: Learner) -> None:
+    """Put the learner where the checkpoint was taken.
+
+    Raises:
+        CheckpointError: it is of another training.
+    """
+    numbers = checkpoint.numbers
+    with _of_this_training():
+        if checkpoint.entries is not None:
+            learner.replay.refill(checkpoint.appended, checkpoint.entries)
+        learner.restore(TrainingState(checkpoint.arrays, numbers["learner"]))
+        learner.environment.episode = int(numbers["environment"]["episode"])
+        learner.environment.env_steps = int(numbers["environment"]["env_steps"])
+
+
+def restore_evaluation(checkpoint: Checkpoint, evaluation: Evaluation) -> None:
+    """Put the evaluation where the checkpoint was taken. Raises CheckpointError as `restore`."""
+    with _of_this_training():
+        evaluation.restore(checkpoint.numbers["evaluation"])
+
+
+@contextlib.contextmanager
+def _of_this_training() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise CheckpointError(
+            f"the checkpoint is not of this training: {type(error).__name__}: {error}. Start the "
+            f"run anew."
+        ) from error
+
+
+def cut_logs(directory: RunDirectory, checkpoint: Checkpoint) -> None:
+    """Cut the run's logs back to the checkpoint: what came after it is done again.
+
+    Raises:
+        CheckpointError: a log has lost what it held at the checkpoint.
+    """
+    sizes = checkpoint.numbers.get("logs")
+    for path in (directory.log_file, directory.evaluation_file):
+        size = sizes.get(path.name, 0) if isinstance(sizes, dict) else None
+        if type(size) is not int or size < 0 or (size and not path.exists()):
+            raise CheckpointError(f"{path} is missing, or the checkpoint does not know its length.")
+        if not path.exists():
+            continue
+        if path.stat().st_size < size:
+            raise CheckpointError(
+                f"{path} is shorter than at the checkpoint: {size} bytes were expected. Put it "
+                f"back from a copy, or start the run anew."
+            )
+        os.truncate(path, size)

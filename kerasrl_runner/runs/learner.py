@@ -1,0 +1,124 @@
+"""What a run trains: an agent of any engine, its environment and the loop between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from kerasrl_runner.build import build
+from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.files.weights_file import WeightsFile
+from kerasrl_runner.preset.schema import Preset
+from kerasrl_runner.runs.events import Listener
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything beside the replay memory's entries that the next env step depends on.
+
+    `numbers` is JSON as it stands: counters and random streams.
+    """
+
+    arrays: dict[str, np.ndarray]
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+class ReplayEntries(Protocol):
+    """A replay memory as a row of entries, the newest of which it holds."""
+
+    @property
+    def appended(self) -> int:
+        """Entries ever stored; the memory holds those from `appended - nb_entries` on."""
+
+    @property
+    def capacity(self) -> int:
+        """Entries that it can hold."""
+
+    def entries(self, first: int) -> dict[str, np.ndarray]:
+        """Copies of the entries [first, appended), oldest first, column by column [N, ...]."""
+
+    def refill(self, appended: int, entries: dict[str, np.ndarray]) -> None:
+        """Hold just these entries, the last of which was the `appended`th ever stored.
+
+        Raises:
+            ValueError: columns of other names, shapes or dtypes.
+        """
+
+
+class Learner(Protocol):
+    """One engine's agent in one environment, as a run sees it."""
+
+    environment: KerasRLEnvironment
+    #: Ends `train` at the next step.
+    stop_training: bool
+
+    @property
+    def window_length(self) -> int:
+        """Observations that make a state."""
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps of the training so far."""
+
+    @property
+    def episodes(self) -> int:
+        """Episodes of the training that ended so far."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the last `train`."""
+
+    @property
+    def replay(self) -> ReplayEntries:
+        """The replay memory."""
+
+    @property
+    def threads(self) -> dict[str, int]:
+        """TensorFlow's threads, empty where there is no TensorFlow."""
+
+    def q_values(self, state: list[np.ndarray]) -> np.ndarray:
+        """Q values [A] of a window of W observations.
+
+        Raises:
+            TrainingDiverged: they are NaN or infinite.
+        """
+
+    def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
+        """Train until `env_steps` env steps in all were done, or `stop_training`."""
+
+    def exported_weights(self) -> WeightsFile:
+        """The online network's weights and architecture."""
+
+    def set_weights(self, weights: WeightsFile) -> None:
+        """Put weights into the online and the target network. Raises WeightsError."""
+
+    def state(self) -> TrainingState:
+        """What a checkpoint keeps. Between two episodes alone."""
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from `state`; the replay memory is refilled apart from it.
+
+        Raises:
+            ValueError, KeyError: a state of another kind of agent.
+        """
+
+
+def build_learner(
+    preset: Preset, seed: int, engine: str, render_mode: str | None = None
+) -> Learner:
+    """The preset's learner of an engine.
+
+    Raises:
+        PresetError, EnvironmentFailed: the preset names what cannot be made.
+    """
+    environment, agent = build(preset, seed, engine, render_mode)
+    if engine == "reference":
+        from kerasrl_runner.runs.reference_learner import ReferenceLearner
+
+        return ReferenceLearner(preset, environment, agent)
+    from kerasrl_runner.runs.keras_rl_learner import KerasRLLearner
+
+    return KerasRLLearner(environment, agent)

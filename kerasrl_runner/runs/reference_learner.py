@@ -1,0 +1,193 @@
+"""The reference agent as a run's learner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasrl_runner.build.reference_weights import reference_weights, set_reference_weights
+from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.errors import TrainingDiverged, diverged
+from kerasrl_runner.files.weights_file import WeightsFile
+from kerasrl_runner.preset.schema import Preset
+from kerasrl_runner.reference import loop
+from kerasrl_runner.reference.agent import Agent
+from kerasrl_runner.runs.events import EpisodeEvent, Listener, StepEvent
+from kerasrl_runner.runs.learner import TrainingState
+
+_COLUMNS = ("observations", "actions", "rewards", "terminated", "closing", "age")
+
+
+class ReferenceLearner:
+    """reference.agent.Agent in the project's environment; satisfies `Learner`."""
+
+    interrupted = False  # a second Ctrl-C raises through the loop, the first is `stop_training`
+    threads: dict[str, int] = {}  # noqa: RUF012  never changed
+
+    def __init__(self, preset: Preset, environment: KerasRLEnvironment, agent: Agent) -> None:
+        self.environment = environment
+        self.window_length = agent.memory.window_length
+        self.stop_training = False
+        self.replay = _Entries(agent)
+        self._preset = preset
+        self._observation_shape = environment.example().shape
+        self._agent = agent
+        self._losses: list[float] = []
+
+    @property
+    def env_steps(self) -> int:
+        return self._agent.env_step
+
+    @property
+    def episodes(self) -> int:
+        return self._agent.episode
+
+    def q_values(self, state: list[np.ndarray]) -> np.ndarray:
+        q_values = self._agent.q_values(state)
+        if not math.isfinite(q_values.sum()):
+            raise self._diverged(f"the Q values became {q_values}")
+        return q_values
+
+    def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
+        self.stop_training = False
+        if self.env_steps >= env_steps:
+            return
+        seeds = self.environment.seeds
+        assert seeds is not None
+        events = loop.train(_FiveValues(self.environment), self._agent, seeds)
+        self._losses.clear()
+        try:
+            for event in events:
+                if isinstance(event, loop.StepEvent):
+                    self._on_step(event, listeners)
+                    if event.terminated or event.truncated:
+                        continue  # its episode is to be told as well
+                else:
+                    self._on_episode(event, listeners)
+                if self.stop_training or event.env_step >= env_steps:
+                    break
+        finally:
+            events.close()
+
+    def exported_weights(self) -> WeightsFile:
+        return reference_weights(self._preset, self._observation_shape, self._agent.network)
+
+    def set_weights(self, weights: WeightsFile) -> None:
+        set_reference_weights(self._preset, self._observation_shape, self._agent.network, weights)
+        self._agent.copy_to_target()
+
+    def state(self) -> TrainingState:
+        agent = self._agent
+        arrays = {
+            "online": agent.online_network.parameters.copy(),
+            "target": agent.target_network.parameters.copy(),
+            **{f"optimizer/{name}": slot.copy() for name, slot in agent.optimizer.slots.items()},
+        }
+        numbers = {
+            "env_step": agent.env_step,
+            "episode": agent.episode,
+            "learn_step": agent.optimizer.learn_step,
+            "memory_rng": agent.memory.rng.bit_generator.state,
+            "agent_rng": agent.rng.bit_generator.state,
+        }
+        return TrainingState(arrays, numbers)
+
+    def restore(self, state: TrainingState) -> None:
+        agent, numbers = self._agent, state.numbers
+        arrays = dict(state.arrays)
+        shape = agent.online_network.parameters.shape
+        if any(array.shape != shape for array in arrays.values()):
+            raise ValueError(f"expected arrays of {shape}")
+        agent.online_network.parameters[...] = arrays.pop("online")
+        agent.target_network.parameters[...] = arrays.pop("target")
+        agent.optimizer.slots = {
+            name.removeprefix("optimizer/"): array.astype(agent.network.dtype)
+            for name, array in arrays.items()
+        }
+        agent.env_step, agent.episode = numbers["env_step"], numbers["episode"]
+        agent.optimizer.learn_step = numbers["learn_step"]
+        agent.memory.rng.bit_generator.state = numbers["memory_rng"]
+        agent.rng.bit_generator.state = numbers["agent_rng"]
+
+    def _on_step(self, event: loop.StepEvent, listeners: Sequence[Listener]) -> None:
+        loss = None if event.learned is None else event.learned.loss
+        if loss is not None:
+            if not math.isfinite(loss):
+                raise self._diverged(f"the loss became {loss}")
+            self._losses.append(loss)
+        told = StepEvent(event.env_step, loss)
+        for listener in listeners:
+            listener.on_step(told)
+
+    def _on_episode(self, event: loop.EpisodeEvent, listeners: Sequence[Listener]) -> None:
+        told = EpisodeEvent(
+            episode=event.episode,
+            env_steps=event.env_step,
+            episode_return=self.environment.episode_return,  # the environment's own, not scaled
+            episode_length=event.episode_length,
+            terminated=event.terminated,
+            epsilon=self._epsilon(),
+            loss=sum(self._losses) / len(self._losses) if self._losses else None,
+        )
+        self._losses.clear()
+        for listener in listeners:
+            listener.on_episode(told)
+
+    def _epsilon(self) -> float | None:
+        """The epsilon of the newest step, or None where the policy has none."""
+        schedule = getattr(self._agent.policy, "epsilon", None)
+        return None if schedule is None else float(schedule(self.env_steps - 1))
+
+    def _diverged(self, what: str) -> TrainingDiverged:
+        return diverged(what, self.env_steps)
+
+
+class _FiveValues:
+    """The project's environment, with its checks and its scaling, in Gymnasium's own words."""
+
+    def __init__(self, environment: KerasRLEnvironment) -> None:
+        self._environment = environment
+
+    def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+        observation = self._environment.reset()
+        assert seed == self._environment.episode_seed
+        return observation, {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        environment = self._environment
+        observation, reward, _, _ = environment.step(action)
+        return observation, reward, environment.terminated, environment.truncated, {}
+
+
+class _Entries:
+    """The reference replay memory as a row of entries."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._memory = agent.memory
+
+    @property
+    def appended(self) -> int:
+        return self._memory.appended
+
+    @property
+    def capacity(self) -> int:
+        return self._memory.capacity
+
+    def entries(self, first: int) -> dict[str, np.ndarray]:
+        at = np.arange(first, self.appended) % self.capacity  # [N]
+        return {name: getattr(self._memory, name)[at] for name in _COLUMNS}
+
+    def refill(self, appended: int, entries: dict[str, np.ndarray]) -> None:
+        memory = self._memory
+        count = len(next(iter(entries.values())))
+        at = np.arange(appended - count, appended) % self.capacity  # [N]
+        for name in _COLUMNS:
+            column = getattr(memory, name)
+            if entries[name].shape[1:] != column.shape[1:] or entries[name].dtype != column.dtype:
+                raise ValueError(f"replay memory: {name} is of another shape or dtype")
+            column[at] = entries[name]
+        memory.appended = appended
+        memory.episode_length = 0
