@@ -19,7 +19,7 @@ def locked(folder: Path) -> Iterator[None]:
         RunError: another process holds it, or the folder cannot be written.
     """
     try:
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise RunError(f"cannot write into {folder}: {error.strerror}.") from error
     try:
@@ -37,7 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
 def is_locked(folder: Path) -> bool:
     """Whether a living process, this one included, holds the folder's lock."""
     try:
-        descriptor = os.open(folder / ".lock", os.O_RDONLY)
+        descriptor = os.open(folder / "run.lock", os.O_RDONLY)
     except OSError:
         return False
     try:
