@@ -90,12 +90,15 @@ def python(code: str, folder: Path, timeout: float = 120, **environment: str) ->
     return done.stdout
 
 
-def run_many(jobs: Sequence[Mapping[str, Any]], folder: Path, timeout: float) -> list[Outcome]:
-    """Each job's `arguments` in its `folder` with its `environment`, in one child process."""
+def run_many(
+    jobs: Sequence[Mapping[str, Any]], folder: Path, timeout: float, program: Path | None = None
+) -> list[Outcome]:
+    """Each job's `arguments` in its `folder` (or in `folder`) and `environment`, in one child."""
     jobs_file, outcomes_file = folder / "jobs.json", folder / "outcomes.json"
-    jobs_file.write_text(json.dumps(list(jobs)), encoding="utf-8")
+    described = [{"folder": str(folder), **job} for job in jobs]
+    jobs_file.write_text(json.dumps(described), encoding="utf-8")
     subprocess.run(
-        [sys.executable, __file__, jobs_file, outcomes_file],
+        [sys.executable, program or __file__, jobs_file, outcomes_file],
         cwd=folder,
         env=child_environment(),
         stdin=subprocess.DEVNULL,
@@ -105,7 +108,7 @@ def run_many(jobs: Sequence[Mapping[str, Any]], folder: Path, timeout: float) ->
     return [Outcome(**entry) for entry in json.loads(outcomes_file.read_text(encoding="utf-8"))]
 
 
-def _run_here(arguments: list[str]) -> Outcome:
+def run_here(arguments: list[str]) -> Outcome:
     from kerasrl_runner.cli import main
 
     code: Any = 0
@@ -127,7 +130,7 @@ def _serve(jobs_file: str, outcomes_file: str) -> None:
     for job in json.loads(Path(jobs_file).read_text(encoding="utf-8")):
         os.chdir(job["folder"])
         os.environ.update(job.get("environment", {}))
-        outcomes.append(asdict(_run_here(job["arguments"])))
+        outcomes.append(asdict(run_here(job["arguments"])))
         for name in job.get("environment", {}):
             os.environ.pop(name)
             os.environ.update({name: before[name]} if name in before else {})

@@ -74,11 +74,11 @@ def command(
     windowless = visualize and not can_open_window()
     if windowless:
         say("There is no display to open a window on; a video of the result follows the training.")
-    shown = {"render": visualize and not windowless, "progress": not quiet}
+    shown: dict[str, bool] = {"render": visualize and not windowless, "progress": not quiet}
     if resume is not None:
         given = {"preset": loaded, "seed": seed, "engine": engine}
         expected = {key: value for key, value in given.items() if value is not None}
-        result = train_on(resume, steps=steps, expected=expected, **shown)
+        result = train_on(resume, steps=steps, expected=expected, say=say, **shown)
     else:
         assert loaded is not None
         result = train(

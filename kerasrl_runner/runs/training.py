@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def resume(
     expected: dict[str, Any] | None = None,
     progress: bool = False,
     render: bool = False,
+    say: Callable[[str], None] = lambda message: None,
 ) -> FitResult:
     """Go on with a run from its last checkpoint, as if it had never been stopped.
 
@@ -86,6 +88,7 @@ def resume(
         _check_same(directory, record, preset, expected or {})
         target = _target_steps(record, steps)
         if record["status"] == FINISHED and target == record["steps"]:
+            say(f"The run {directory.path} is finished; --steps trains it for more.")
             return result_of(directory, record, FINISHED)
         settings = RunSettings(
             preset, record["seed"], record["engine"], target, record["checkpoint_every"]

@@ -77,4 +77,7 @@ def test_bad_input(case: Case, results: dict[str, Result]):
             "preset.toml",
             "log.csv",
             "weights.h5",
+            "run.lock",
+            "checkpoint.json",
+            "state-0.npz",
         }

@@ -62,6 +62,7 @@ def test_the_run_directory_holds_these_files(finished):
     _, folder, outcome = finished
     assert {path.name for path in (folder / outcome.json["run"]).iterdir()} == {
         "preset.toml", "run.json", "log.csv", "evaluation.csv", "weights.h5", "best.h5",
+        "run.lock", "checkpoint",
     }  # fmt: skip
 
 

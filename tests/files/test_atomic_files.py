@@ -34,7 +34,7 @@ def test_missing_folders_are_made(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("owner", "call"), [(os, "fsync"), (Path, "replace"), (Path, "write_text")], ids=str
+    ("owner", "call"), [(os, "fsync"), (os, "replace"), (Path, "write_text")], ids=str
 )
 def test_a_failing_write_keeps_the_old_file(tmp_path, monkeypatch, owner, call):
     path = tmp_path / "notes.txt"
@@ -75,13 +75,13 @@ def test_nothing_is_in_the_place_before_all_is_written(tmp_path):
 
 def test_what_was_written_is_flushed_to_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
     calls = []
-    fsync, replace = os.fsync, Path.replace
+    fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda number: (calls.append("fsync"), fsync(number)))
     monkeypatch.setattr(
-        Path, "replace", lambda path, to: (calls.append("replace"), replace(path, to))[1]
+        os, "replace", lambda path, to: (calls.append("replace"), replace(path, to))[1]
     )
     write_text(tmp_path / "notes.txt", "new")
-    assert calls == ["fsync", "replace"]
+    assert calls == ["fsync", "replace", "fsync"]  # the file, its name, the folder
 
 
 def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path):

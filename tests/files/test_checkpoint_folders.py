@@ -1,0 +1,169 @@
+"""Checkpoints on disk: the newest whole one, its entries in segments, every damage noticed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from kerasrl_runner.errors import CheckpointError, RunError
+from kerasrl_runner.files import atomic
+from kerasrl_runner.files.checkpoint_folder import CheckpointFolder
+
+CAPACITY = 10
+
+
+def write(folder: CheckpointFolder, appended: int, weight: float = 0.0) -> list[int]:
+    """Checkpoint a memory whose entry number i holds i; returns the firsts that were asked for."""
+    asked = []
+
+    def entries(first: int) -> dict[str, np.ndarray]:
+        asked.append(first)
+        return {"number": np.arange(first, appended), "flag": np.arange(first, appended) % 2 == 0}
+
+    folder.write({"weights": np.full(3, weight)}, {"step": appended}, appended, CAPACITY, entries)
+    return asked
+
+
+@pytest.fixture
+def folder(tmp_path) -> CheckpointFolder:
+    return CheckpointFolder(tmp_path / "checkpoint")
+
+
+def files(folder: CheckpointFolder) -> set[str]:
+    return {path.name for path in folder.path.iterdir()}
+
+
+def test_what_was_written_is_read(folder):
+    write(folder, 4, weight=2.5)
+    read = folder.read()
+    assert read.arrays["weights"].tolist() == [2.5] * 3
+    assert read.numbers == {"step": 4}
+    assert read.appended == 4
+    assert read.entries["number"].tolist() == [0, 1, 2, 3]
+    assert read.entries["flag"].tolist() == [True, False, True, False]
+
+
+def test_an_empty_memory_has_no_entries(folder):
+    assert write(folder, 0) == []
+    assert folder.read().entries is None
+
+
+def test_a_checkpoint_adds_the_entries_since_the_one_before(folder):
+    write(folder, 4)
+    assert write(folder, 6) == [4]
+    assert write(folder, 6) == []
+    assert {"replay-0-4.npz", "replay-4-6.npz"} <= files(folder)
+    assert folder.read().entries["number"].tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("steps", [(4, 6, 9, 13, 17), (3, 30), (10, 11), (25, 26, 60), (9, 19, 29)])
+def test_the_newest_entries_are_kept_over_any_number_of_rounds(folder, steps):
+    for appended in steps:
+        write(folder, appended)
+        expected = list(range(max(0, appended - CAPACITY), appended))
+        assert folder.read().entries["number"].tolist() == expected
+
+
+def test_segments_that_the_memory_no_longer_reaches_are_dropped(folder):
+    for appended in range(3, 60, 3):
+        write(folder, appended)
+    names = files(folder)
+    assert "replay-0-3.npz" not in names
+    assert sum(name.startswith("replay") for name in names) <= CAPACITY / 3 + 2
+    assert sum(name.startswith("state") for name in names) == 1
+
+
+def test_leftovers_of_a_killed_writer_are_cleared_away(folder):
+    write(folder, 3)
+    (folder.path / ".state-1.77.npz").write_bytes(b"half")
+    (folder.path / "replay-3-9.npz").write_bytes(b"not in the manifest")
+    write(folder, 5)
+    assert files(folder) == {
+        "checkpoint.json", "state-1.npz", "replay-0-3.npz", "replay-3-5.npz"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("call", range(9))
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_write_that_fails_anywhere_leaves_the_checkpoint_before(folder, monkeypatch, name, call):
+    write(folder, 4, weight=1.0)
+    done = 0
+    real = getattr(atomic.os, name)
+
+    def failing(*arguments):
+        nonlocal done
+        done += 1
+        if done == call + 1:
+            raise OSError(28, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(atomic.os, name, failing)
+    try:
+        write(folder, 7, weight=2.0)
+    except RunError as error:
+        assert "No space left" in str(error)  # noqa: PT017
+    monkeypatch.undo()
+    read = folder.read()
+    assert (read.appended, read.arrays["weights"][0]) in [(4, 1.0), (7, 2.0)]
+    assert read.entries["number"].tolist() == list(range(read.appended))
+    write(folder, 8, weight=3.0)
+    assert folder.read().entries["number"].tolist() == list(range(8))
+
+
+def test_without_a_checkpoint_it_says_how_that_came(folder):
+    assert not folder.exists()
+    with pytest.raises(CheckpointError, match="--checkpoint-every 0"):
+        folder.read()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"serial": -1},
+        {"appended": 5},
+        {"appended": 10**30},
+        {"appended": True},
+        {"capacity": "10"},
+        {"segments": ["../../etc/passwd"]},
+        {"segments": ["replay-0-3.npz"]},
+        {"segments": [3]},
+        {"segments": {}},
+        {"state": "/etc/passwd"},
+        {"state": "state-7.npz"},
+        {"numbers": []},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_no_training_wrote_is_refused(folder, change):
+    write(folder, 4)
+    manifest = folder.path / "checkpoint.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    with pytest.raises(CheckpointError):
+        folder.read()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, "\udcff", '{"format": 1}'])
+def test_a_manifest_that_is_none_is_refused(folder, text):
+    write(folder, 4)
+    (folder.path / "checkpoint.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CheckpointError):
+        folder.read()
+
+
+def test_a_missing_segment_is_named(folder):
+    write(folder, 4)
+    write(folder, 6)
+    (folder.path / "replay-0-4.npz").unlink()
+    with pytest.raises(CheckpointError, match=r"replay-0-4\.npz"):
+        folder.read()
+
+
+def test_a_segment_in_anothers_place_is_noticed(folder):
+    write(folder, 4)
+    write(folder, 6)
+    (folder.path / "replay-4-6.npz").write_bytes((folder.path / "replay-0-4.npz").read_bytes())
+    with pytest.raises(CheckpointError, match="does not hold 2 entries"):
+        folder.read()
