@@ -56,10 +56,12 @@ class WeightsExchange:
 
     def _graph_variables(self) -> dict[str, Any]:
         self.trainable_model._make_train_function()  # else the first update makes the optimizer's
+        optimizer = self.trainable_model.optimizer
         parts = {
             "online": self.model.weights,
             "target": self.target_model.weights,
-            "optimizer": self.trainable_model.optimizer.optimizer.weights,
+            # A soft target wraps it (rl/util.py:86).
+            "optimizer": getattr(optimizer, "optimizer", optimizer).weights,
         }
         return {
             f"{part}/{number}": variable
