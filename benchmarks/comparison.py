@@ -1,0 +1,163 @@
+"""The three engines over seeds: do they play alike?
+
+    python benchmarks/comparison.py --out results.jsonl [--seeds 0 10] [--presets cartpole ...]
+                                    [--engines compiled ...] [--plot docs/comparison.png]
+
+Every engine begins seed s with the same weights (written once, read by each) and episode k of it
+from the same state. `cartpole-kerasrl` is scored by its last weights, as its text does, `cartpole`
+by its best: 100 greedy episodes of the test stream, the same for all engines. Rows that the file
+already holds are left out, so an interrupted study goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from kerasrl_runner.build import ENGINES, build_environment
+from kerasrl_runner.environments.seeds import TEST
+from kerasrl_runner.files.weights_file import read_weights, write_weights
+from kerasrl_runner.preset import load_preset
+from kerasrl_runner.runs.evaluation import play
+from kerasrl_runner.runs.learner import build_learner
+from kerasrl_runner.studies.statistics import (
+    bootstrap_interval,
+    equivalence,
+    interquartile_mean,
+)
+
+# Chosen before the first study was run: a fifth of the longest episode for a walk-through whose
+# seeds differ by as much, a twentieth for a preset that is meant to solve its task.
+MARGINS = {"cartpole-kerasrl": 40.0, "cartpole": 25.0}
+EPISODES = 100
+
+
+def measured(preset_name: str, engine: str, seed: int) -> dict:
+    """Train one seed and score it. In its worker's process."""
+    from kerasrl_runner.runs.training import train
+
+    preset = load_preset(preset_name)
+    with tempfile.TemporaryDirectory() as folder:
+        given = Path(folder) / "given.h5"
+        player = build_learner(preset, seed, "reference")
+        write_weights(given, player.exported_weights(), overwrite=False)
+        run_dir = Path(folder) / "run"
+        result = train(preset, seed=seed, engine=engine, run_dir=run_dir, initial_weights=given)
+        weights = result.best["weights"] if result.best else result.weights
+        player.set_weights(read_weights(Path(weights)))
+    environment = build_environment(preset, seed, TEST)
+    score = play(environment, player.q_values, player.window_length, EPISODES)
+    return {
+        "preset": preset_name,
+        "engine": engine,
+        "seed": seed,
+        "mean_return": score.mean_return,
+        "env_steps": result.env_steps,
+        "seconds": result.wall_seconds,
+    }
+
+
+def run_all(out: Path, presets: list[str], engines: list[str], seeds: range) -> list[dict]:
+    """One process an engine and preset, so that TensorFlow is loaded once for all its seeds."""
+    rows = rows_of(out)
+    for preset, engine in itertools.product(presets, engines):
+        done = {row["seed"] for row in rows if (row["preset"], row["engine"]) == (preset, engine)}
+        missing = [str(seed) for seed in seeds if seed not in done]
+        if missing:
+            worker = [sys.executable, __file__, "--out", str(out), "--worker", preset, engine]
+            subprocess.run([*worker, *missing], check=True)
+    wanted = set(itertools.product(presets, engines, seeds))
+    return [r for r in rows_of(out) if (r["preset"], r["engine"], r["seed"]) in wanted]
+
+
+def rows_of(out: Path) -> list[dict]:
+    return [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+
+
+def tell(rows: list[dict], presets: list[str], engines: list[str]) -> None:
+    for preset in presets:
+        scores = {
+            engine: [
+                r["mean_return"] for r in rows if (r["preset"], r["engine"]) == (preset, engine)
+            ]
+            for engine in engines
+        }
+        print(f"\n### {preset}\n\n| engine | seeds | IQM | 95% interval | min | max | each seed |")
+        print("|---|---|---|---|---|---|---|")
+        for engine, values in scores.items():
+            low, high = bootstrap_interval(values)
+            each = ", ".join(f"{value:.0f}" for value in values)
+            print(f"| {engine} | {len(values)} | {interquartile_mean(values):.1f} | {low:.1f} to "
+                  f"{high:.1f} | {min(values):.1f} | {max(values):.1f} | {each} |")  # fmt: skip
+        print(f"\n| pair | difference of IQMs | 90% interval | within ±{MARGINS[preset]:.0f} |")
+        print("|---|---|---|---|")
+        for first, second in itertools.combinations(engines, 2):
+            found = equivalence(scores[first], scores[second], MARGINS[preset])
+            print(f"| {first}, {second} | {found.difference:+.1f} | {found.interval[0]:+.1f} to "
+                  f"{found.interval[1]:+.1f} | {'yes' if found.holds else 'not shown'} |")  # fmt: skip
+
+
+def plot(path: Path, rows: list[dict], presets: list[str], engines: list[str]) -> None:
+    """Each seed a dot, the interquartile mean and its interval beside them."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        1, len(presets), figsize=(4.2 * len(presets), 3.6), squeeze=False
+    )
+    for axis, preset in zip(axes[0], presets, strict=True):
+        for place, engine in enumerate(engines):
+            values = [
+                r["mean_return"] for r in rows if (r["preset"], r["engine"]) == (preset, engine)
+            ]
+            spread = np.linspace(-0.12, 0.12, len(values))
+            axis.plot(place + spread, values, "o", color="tab:blue", alpha=0.45, markersize=5)
+            mean, (low, high) = interquartile_mean(values), bootstrap_interval(values)
+            error = [[mean - low], [high - mean]]
+            axis.errorbar(
+                place + 0.25, mean, error, fmt="D", color="black", capsize=4, markersize=5
+            )
+        axis.set_xticks(range(len(engines)), engines)
+        axis.set_xlim(-0.5, len(engines) - 0.4)
+        axis.set_ylim(0, None)
+        axis.set_title(preset)
+        axis.grid(axis="y", alpha=0.3)
+    axes[0][0].set_ylabel("mean return of 100 greedy episodes")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", nargs=2, type=int, default=[0, 10])
+    parser.add_argument("--presets", nargs="+", default=list(MARGINS), choices=MARGINS)
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        preset, engine, *seeds = arguments.worker
+        for seed in map(int, seeds):
+            row = measured(preset, engine, seed)
+            with arguments.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        return
+    seeds = range(*arguments.seeds)
+    rows = run_all(arguments.out, arguments.presets, arguments.engines, seeds)
+    tell(rows, arguments.presets, arguments.engines)
+    if arguments.plot:
+        plot(arguments.plot, rows, arguments.presets, arguments.engines)
+
+
+if __name__ == "__main__":
+    main()
