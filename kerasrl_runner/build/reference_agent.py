@@ -1,0 +1,191 @@
+"""From a preset to the reference agent: what it can't do is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.errors import PresetError
+from kerasrl_runner.parts.ram import check_memory_fits
+from kerasrl_runner.preset.schema import Layer, Optimizer, Policy, Preset
+from kerasrl_runner.preset.schema import Boltzmann as BoltzmannSettings
+from kerasrl_runner.reference import optimizers
+from kerasrl_runner.reference.agent import Agent, Boltzmann, EpsilonGreedy
+from kerasrl_runner.reference.agent import Policy as ReferencePolicy
+from kerasrl_runner.reference.network import ACTIVATIONS, INITIALIZERS, Activation, Dense, Network
+from kerasrl_runner.reference.replay import ReplayMemory
+from kerasrl_runner.reference.schedule import (
+    Schedule,
+    constant,
+    exponential_decay,
+    linear,
+    polynomial_decay,
+)
+
+_OPTIMIZERS: dict[str, type[optimizers.Optimizer]] = {
+    "Adam": optimizers.Adam,
+    "RMSprop": optimizers.RMSprop,
+    "SGD": optimizers.SGD,
+}
+_SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, str]]] = {
+    "PolynomialDecay": (
+        polynomial_decay,
+        {"initial_learning_rate": "initial", "end_learning_rate": "end"},
+    ),
+    "ExponentialDecay": (exponential_decay, {"initial_learning_rate": "initial"}),
+}
+
+
+def build_reference_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> Agent:
+    """The preset's reference agent. Sampling draws as the other engines' memory does.
+
+    Raises:
+        PresetError: a layer, policy, optimizer or argument that it does not have.
+    """
+    settings = preset.agent
+    example = environment.example()
+    hard = settings.target_model_update >= 1
+    # The same stream as the other engines' memory: equal memories draw equal batches.
+    replay, weights, actions = (
+        np.random.default_rng(entropy) for entropy in (seed, [seed, 1], [seed, 2])
+    )
+    entry_bytes = example.nbytes + 26  # action, reward, age, terminated, closing
+    check_memory_fits(preset.memory.limit, entry_bytes)
+    try:
+        return Agent(
+            Network(
+                preset.memory.window_length * example.size,
+                hidden_layers(preset.model.layers),
+                int(environment.action_space.n),
+                weights,
+                dueling=settings.dueling_type if settings.enable_dueling_network else None,
+            ),
+            _optimizer(preset.optimizer),
+            ReplayMemory(
+                preset.memory.limit,
+                example.shape,
+                replay,
+                preset.memory.window_length,
+                example.dtype,
+            ),
+            _policy(preset.policy),
+            actions,
+            gamma=settings.gamma,
+            batch_size=settings.batch_size,
+            warmup=settings.nb_steps_warmup,
+            train_interval=settings.train_interval,
+            gradient_steps=settings.gradient_steps,
+            target_interval=int(settings.target_model_update) if hard else None,
+            target_rate=None if hard else settings.target_model_update,
+            double=settings.enable_double_dqn,
+            huber_clip=settings.delta_clip,
+        )
+    except ValueError as error:
+        raise _refused("this preset", str(error)) from error
+
+
+def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
+    """The reference network's layers; Flatten is none, its input is flat already.
+
+    Raises:
+        PresetError: a layer or an argument that the reference network does not have.
+    """
+    hidden: list[Dense | Activation] = []
+    for number, layer in enumerate(layers):
+        key = f"model.layers.{number} ({layer.name})"
+        arguments = {k: v for k, v in layer.arguments.items() if k != "name"}
+        if layer.name == "Flatten" and not arguments:
+            continue
+        kind: Any = {"Dense": Dense, "Activation": Activation}.get(layer.name)
+        if kind is None:
+            raise _refused(key, "it has Flatten, Dense and Activation")
+        known = [field.name for field in dataclasses.fields(kind)]
+        for name, value in arguments.items():
+            if name not in known:
+                raise _refused(f"{key}: {name}", f"it has {', '.join(known)}")
+            if name == "activation" and value not in ("linear", *ACTIVATIONS):
+                raise _refused(f"{key}: {value}", f"it has linear, {', '.join(ACTIVATIONS)}")
+            if name == "units" and (type(value) is not int or value < 1):
+                raise PresetError(f"{key}: units: expected 1 or more, received {value!r}.")
+            if name.endswith("_initializer") and value not in INITIALIZERS:
+                raise _refused(f"{key}: {value}", f"it has {', '.join(INITIALIZERS)}")
+        try:
+            hidden.append(kind(**arguments))
+        except TypeError as error:
+            raise PresetError(f"{key}: {error}") from error
+    return hidden
+
+
+def _policy(policy: Policy) -> ReferencePolicy:
+    name, settings = policy.chosen
+    annealed: dict[str, Schedule] = {}
+    if name == "LinearAnnealedPolicy":
+        if settings.value_max < settings.value_min:
+            raise _refused(
+                "policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min"
+            )
+        annealed[settings.attr] = linear(
+            settings.value_max, settings.value_min, settings.nb_steps
+        )
+        name, settings = settings.inner_policy.chosen
+    values = {key: constant(value) for key, value in settings if isinstance(value, float)}
+    values |= annealed
+    if name in ("EpsGreedyQPolicy", "GreedyQPolicy"):
+        return EpsilonGreedy(values.get("eps", constant(0.0)))
+    if name not in ("BoltzmannQPolicy", "MaxBoltzmannQPolicy"):
+        raise _refused(
+            f"policy: {name}",
+            "it has EpsGreedyQPolicy, GreedyQPolicy, BoltzmannQPolicy, MaxBoltzmannQPolicy and "
+            "LinearAnnealedPolicy of one of these",
+        )
+    if settings.clip != BoltzmannSettings().clip:
+        raise _refused(f"policy: {name}: clip", "it clips nothing, and nothing overflows")
+    return Boltzmann(values["tau"], values.get("eps", constant(1.0)))
+
+
+def _optimizer(optimizer: Optimizer) -> optimizers.Optimizer:
+    name, settings = optimizer.chosen
+    key = f"optimizer.{name}"
+    if name not in _OPTIMIZERS:
+        raise _refused(key, f"it has {', '.join(_OPTIMIZERS)}")
+    arguments = {k: v for k, v in settings.items() if k != "name"}
+    known = [
+        field.name
+        for field in dataclasses.fields(_OPTIMIZERS[name])
+        if field.init and field.name != "float32_constants"
+    ]
+    for argument, value in arguments.items():
+        if argument not in known:
+            raise _refused(f"{key}: {argument}", f"it has {', '.join(known)}")
+        if argument in ("amsgrad", "centered", "nesterov") and not isinstance(value, bool):
+            raise PresetError(f"{key}.{argument}: expected true or false, received {value!r}.")
+    rate = arguments.get("learning_rate")
+    if isinstance(rate, dict):
+        arguments["learning_rate"] = _schedule(f"{key}.learning_rate", rate)
+    return _OPTIMIZERS[name](**arguments)
+
+
+def _schedule(key: str, rate: dict[str, Any]) -> Schedule:
+    name, settings = next(iter(rate.items()))
+    if name not in _SCHEDULES:
+        raise _refused(f"{key}.{name}", f"it has {', '.join(_SCHEDULES)}")
+    function, renamed = _SCHEDULES[name]
+    arguments = {renamed.get(k, k): v for k, v in settings.items() if k != "name"}
+    try:
+        schedule: Schedule = function(**arguments)
+        if not math.isfinite(schedule(0)):
+            raise ValueError(f"the first learning rate is {schedule(0)}")
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise PresetError(f"{key}.{name}: {error}.") from error
+    return schedule
+
+
+def _refused(key: str, what: str) -> PresetError:
+    return PresetError(
+        f"{key}: the reference engine does not have this; {what}. Use --engine compiled."
+    )
