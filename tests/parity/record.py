@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from cases import GRID, agent_of, drive, probe
+from cases import GRID, Case, agent_of, drive, probe
 
 from kerasrl_runner.agents.guarded import GuardedDQNAgent
-from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.keras_rl import tf
+
+NAMES = ("online", "target", "slots", "q")
 
 
-def flat(arrays: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.ravel(array) for array in arrays])
-
-
-def record(case, path: Path) -> None:
+def record(case: Case, path: Path) -> None:
+    """Write a row an update: what `reader` reads after it, and its loss."""
     agent = agent_of(case, GuardedDQNAgent)
+    rows: list[tuple[np.ndarray, ...]] = []
+    losses: list[float] = []
+    with agent._scope:  # once for all updates: entering it costs as much as an update
+        updates = drive(agent)
+        losses.append(next(updates)[0])
+        read = reader(agent)  # Keras makes the optimizer's slots with the first update
+        rows.append(read())
+        for metrics in updates:
+            losses.append(metrics[0])
+            rows.append(read())
+    columns = {name: np.stack(column) for name, column in zip(NAMES, zip(*rows, strict=True))}
+    np.savez(path, loss=np.array(losses), **columns)
+
+
+def reader(agent: GuardedDQNAgent) -> Callable[[], tuple[np.ndarray, ...]]:
+    """A function that returns all of NAMES in one run of the session.
+
+    Both networks' weights [P], the optimizer's slots [0 or more times P] and the Q values of
+    `probe` [64, A].
+    """
     optimizer = agent.trainable_model.optimizer
     optimizer = getattr(optimizer, "optimizer", optimizer)
-    rows: dict[str, list] = {"online": [], "target": [], "loss": [], "q": [], "slots": []}
+    fetches = [
+        flat(agent.model.weights),
+        flat(agent.target_model.weights),
+        flat(optimizer.weights[1:]),  # the first is the number of updates
+        agent.model.output,
+    ]
+    run = tf.compat.v1.get_default_session().make_callable(fetches, [agent.model.input])
+    return lambda: run(probe())
 
-    def note(loss: float) -> None:
-        with agent._scope:
-            slots = keras.backend.batch_get_value(optimizer.weights)
-            rows["online"].append(flat(agent.model.get_weights()))
-            rows["target"].append(flat(agent.target_model.get_weights()))
-        rows["slots"].append(flat(slots[1:]) if len(slots) > 1 else np.zeros(0, np.float32))
-        rows["loss"].append(loss)
-        rows["q"].append(agent.compute_batch_q_values(list(probe())))
 
-    for metrics in drive(agent):
-        note(metrics[0])
-    np.savez(path, **{name: np.stack(values) for name, values in rows.items()})
+def flat(variables: list[tf.Variable]) -> tf.Tensor:
+    return tf.concat([tf.reshape(variable, [-1]) for variable in variables] or [tf.zeros(0)], 0)
 
 
 if __name__ == "__main__":
