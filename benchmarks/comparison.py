@@ -81,14 +81,14 @@ def rows_of(out: Path) -> list[dict]:
     return [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
 
 
+def scores_of(rows: list[dict], preset: str, engine: str) -> list[float]:
+    wanted = (preset, engine)
+    return [row["mean_return"] for row in rows if (row["preset"], row["engine"]) == wanted]
+
+
 def tell(rows: list[dict], presets: list[str], engines: list[str]) -> None:
     for preset in presets:
-        scores = {
-            engine: [
-                r["mean_return"] for r in rows if (r["preset"], r["engine"]) == (preset, engine)
-            ]
-            for engine in engines
-        }
+        scores = {engine: scores_of(rows, preset, engine) for engine in engines}
         print(f"\n### {preset}\n\n| engine | seeds | IQM | 95% interval | min | max | each seed |")
         print("|---|---|---|---|---|---|---|")
         for engine, values in scores.items():
@@ -100,8 +100,12 @@ def tell(rows: list[dict], presets: list[str], engines: list[str]) -> None:
         print("|---|---|---|---|")
         for first, second in itertools.combinations(engines, 2):
             found = equivalence(scores[first], scores[second], MARGINS[preset])
-            print(f"| {first}, {second} | {found.difference:+.1f} | {found.interval[0]:+.1f} to "
-                  f"{found.interval[1]:+.1f} | {'yes' if found.holds else 'not shown'} |")  # fmt: skip
+            low, high = found.interval
+            shown = "yes" if found.holds else "not shown"
+            print(
+                f"| {first}, {second} | {found.difference:+.1f} | {low:+.1f} to {high:+.1f} "
+                f"| {shown} |"
+            )
 
 
 def plot(path: Path, rows: list[dict], presets: list[str], engines: list[str]) -> None:
@@ -111,27 +115,23 @@ def plot(path: Path, rows: list[dict], presets: list[str], engines: list[str]) -
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(
-        1, len(presets), figsize=(4.2 * len(presets), 3.6), squeeze=False
-    )
-    for axis, preset in zip(axes[0], presets, strict=True):
+    size = (4.2 * len(presets), 3.6)
+    figure, (axes,) = pyplot.subplots(1, len(presets), figsize=size, squeeze=False)
+    for axis, preset in zip(axes, presets, strict=True):
         for place, engine in enumerate(engines):
-            values = [
-                r["mean_return"] for r in rows if (r["preset"], r["engine"]) == (preset, engine)
-            ]
+            values = scores_of(rows, preset, engine)
             spread = np.linspace(-0.12, 0.12, len(values))
             axis.plot(place + spread, values, "o", color="tab:blue", alpha=0.45, markersize=5)
             mean, (low, high) = interquartile_mean(values), bootstrap_interval(values)
             error = [[mean - low], [high - mean]]
-            axis.errorbar(
-                place + 0.25, mean, error, fmt="D", color="black", capsize=4, markersize=5
-            )
+            style = {"fmt": "D", "color": "black", "capsize": 4, "markersize": 5}
+            axis.errorbar(place + 0.25, mean, error, **style)
         axis.set_xticks(range(len(engines)), engines)
         axis.set_xlim(-0.5, len(engines) - 0.4)
         axis.set_ylim(0, None)
         axis.set_title(preset)
         axis.grid(axis="y", alpha=0.3)
-    axes[0][0].set_ylabel("mean return of 100 greedy episodes")
+    axes[0].set_ylabel("mean return of 100 greedy episodes")
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
 

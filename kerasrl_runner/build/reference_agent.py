@@ -129,9 +129,7 @@ def _policy(policy: Policy) -> ReferencePolicy:
             raise _refused(
                 "policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min"
             )
-        annealed[settings.attr] = linear(
-            settings.value_max, settings.value_min, settings.nb_steps
-        )
+        annealed[settings.attr] = linear(settings.value_max, settings.value_min, settings.nb_steps)
         name, settings = settings.inner_policy.chosen
     values = {key: constant(value) for key, value in settings if isinstance(value, float)}
     values |= annealed

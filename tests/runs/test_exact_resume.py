@@ -1,0 +1,128 @@
+"""A run that was interrupted and goes on ends as the uninterrupted one, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Outcome, run_many
+
+ENGINES = ("compiled", "reference", "keras-rl")
+STEPS = 700
+BASE = {
+    "agent.nb_steps_warmup": 50,
+    "evaluate.every_steps": 200,
+    "evaluate.episodes": 2,
+    "evaluate.nb_max_episode_steps": 60,
+    "evaluate.stop_at_return": 10_000.0,
+}
+# What has a state of its own: each must be in the checkpoint, or the runs part.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "as shipped": {},
+    "hard target, a memory that wraps, window of 3": {
+        "agent.target_model_update": 37,
+        "memory.limit": 120,
+        "memory.window_length": 3,
+    },
+    "dueling, MSE, annealed epsilon, several updates": {
+        "agent.enable_dueling_network": True,
+        "agent.train_interval": 4,
+        "agent.gradient_steps": 2,
+    },
+    "RMSprop with momentum, Boltzmann": {
+        "policy.BoltzmannQPolicy.tau": 0.7,
+        "optimizer.RMSprop.momentum": 0.5,
+        "optimizer.RMSprop.centered": True,
+    },
+    "Gumbel, Dropout, BatchNormalization": {
+        "policy.BoltzmannGumbelQPolicy.C": 1.5,
+        "model.layers": [
+            {"Dense": {"units": 8, "activation": "relu"}},
+            {"BatchNormalization": {}},
+            {"Dropout": {"rate": 0.2}},
+        ],
+    },
+}
+# The reference engine has no such layers; keras-rl updates once at a time, and its Dropout draws
+# from a random stream inside TensorFlow's graph, which nothing outside can keep.
+CANNOT = {
+    ("reference", "Gumbel, Dropout, BatchNormalization"),
+    ("keras-rl", "Gumbel, Dropout, BatchNormalization"),
+    ("keras-rl", "dueling, MSE, annealed epsilon, several updates"),
+}
+CASES = [(e, s) for e in ENGINES for s in SETTINGS if (e, s) not in CANNOT]
+
+
+def options(settings: dict[str, Any]) -> list[str]:
+    chosen = {**BASE, **settings}
+    return [part for key, value in chosen.items() for part in ("--set", f"{key}={_toml(value)}")]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
+    return (
+        "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
+    )
+
+
+def settings_of(engine: str) -> list[str]:
+    return [name for name in SETTINGS if (engine, name) not in CANNOT]
+
+
+def jobs_of(engine: str) -> Iterator[dict[str, Any]]:
+    """For each setting: a whole run, one that gets Ctrl-C twice, and what goes on with that."""
+    for number, name in enumerate(settings_of(engine)):
+        begin = ["fit", "--quiet", "--engine", engine, "--seed", "3", "--checkpoint-every", "60"]
+        begin += [*options(SETTINGS[name]), "--steps", str(STEPS), "--run-dir"]
+        go_on = ["fit", "--quiet", "--resume", f"{number}-cut"]
+        yield {"arguments": [*begin, f"{number}-whole"]}
+        yield {"arguments": [*begin, f"{number}-cut"], "signal_at": 190}
+        yield {"arguments": go_on, "signal_at": 411}
+        yield {"arguments": go_on}
+    yield {"arguments": ["fit", "--quiet", "--resume", "0-cut"]}
+    yield {"arguments": [*begin, "longer-later"]}
+    yield {"arguments": ["fit", "--quiet", "--resume", "longer-later", "--steps", "900"]}
+    yield {"arguments": [*begin, "longer", "--steps", "900"]}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def played(request, tmp_path_factory) -> tuple[str, Path, list[Outcome]]:
+    """All runs of one engine, in one child process: (engine, folder, outcomes)."""
+    folder = tmp_path_factory.mktemp("resumed")
+    program = Path(__file__).parent / "interrupting.py"
+    jobs = list(jobs_of(request.param))
+    return request.param, folder, run_many(jobs, folder, 900, program)
+
+
+def bytes_of(folder: Path, run: str) -> dict[str, bytes]:
+    names = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
+    return {name: (folder / run / name).read_bytes() for name in names}
+
+
+def test_the_resumed_run_ends_as_the_uninterrupted_one(played):
+    engine, folder, outcomes = played
+    for number, name in enumerate(settings_of(engine)):
+        of_this = outcomes[4 * number : 4 * number + 4]
+        assert [outcome.code for outcome in of_this] == [0, 130, 130, 0], of_this
+        for stopped, env_steps in zip(of_this[1:3], (190, 411), strict=True):
+            assert f"Interrupted: {env_steps} env steps" in stopped.stdout
+        whole, cut = bytes_of(folder, f"{number}-whole"), bytes_of(folder, f"{number}-cut")
+        assert [file for file in whole if whole[file] != cut[file]] == [], name
+        assert min(whole["log.csv"].count(b"\n"), whole["evaluation.csv"].count(b"\n")) > 3
+
+
+def test_resuming_a_finished_run_says_so_and_ends_well(played):
+    _, _, outcomes = played
+    assert outcomes[-4].code == 0, outcomes[-4].stderr
+    assert "is finished" in outcomes[-4].stdout
+    assert f"{STEPS} env steps" in outcomes[-4].stdout
+
+
+def test_a_finished_run_goes_on_to_more_steps_as_one_that_was_begun_with_them(played):
+    _, folder, outcomes = played
+    assert [outcome.code for outcome in outcomes[-3:]] == [0, 0, 0], outcomes[-3:]
+    assert bytes_of(folder, "longer-later") == bytes_of(folder, "longer")

@@ -1,0 +1,196 @@
+"""`fit --engine reference`: the same presets, the same files, no TensorFlow."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from commands import python, run
+
+from kerasrl_runner.build import build
+from kerasrl_runner.build.reference_weights import reference_weights, set_reference_weights
+from kerasrl_runner.errors import PresetError, WeightsError
+from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.parts.comparison import check_same
+from kerasrl_runner.preset import load_preset
+
+SHIPPED = ("cartpole", "cartpole-kerasrl")
+
+
+@pytest.mark.parametrize("preset", SHIPPED)
+def test_every_shipped_preset_trains_and_its_weights_play(tmp_path, preset):
+    fitted = run(
+        *("fit", "--preset", preset, "--engine", "reference", "--steps", 600, "--json"),
+        *("--set", "evaluate.every_steps=300", "--run-dir", "run"),
+        folder=tmp_path,
+    )
+    assert fitted.code == 0, fitted.stderr
+    said = fitted.json
+    assert (said["engine"], said["env_steps"], said["status"]) == ("reference", 600, "finished")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["threads"] == {}
+    tested = run("test", "--run", "run", "--episodes", 2, "--json", folder=tmp_path)
+    assert tested.code == 0, tested.stderr
+    assert len(tested.json["episodes"]) == 2
+
+
+def test_it_trains_without_importing_tensorflow(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from kerasrl_runner.preset import load_preset
+from kerasrl_runner.runs.training import resume, train
+train(load_preset("cartpole"), engine="reference", steps=400, run_dir=Path("run"))
+resume("run", steps=600)
+print([name for name in ("tensorflow", "keras", "tf_keras", "rl") if name in sys.modules])
+"""
+    assert python(code, tmp_path).strip() == "[]"
+
+
+def test_equal_seeds_give_equal_files_and_others_do_not(tmp_path):
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        done = run(
+            *("fit", "--engine", "reference", "--steps", 500, "--seed", seed, "--quiet"),
+            *("--run-dir", folder),
+            folder=tmp_path,
+        )
+        assert done.code == 0, done.stderr
+    files = {name: (tmp_path / name / "weights.h5").read_bytes() for name in "abc"}
+    assert files["a"] == files["b"]
+    assert files["a"] != files["c"]
+
+
+@pytest.mark.parametrize("dueling", [None, "avg", "max", "naive"])
+@pytest.mark.parametrize("window", [1, 3])
+def test_its_weights_file_says_what_the_compiled_engine_would_say(dueling, window):
+    agent = {"enable_dueling_network": dueling is not None, "dueling_type": dueling or "avg"}
+    layers = [
+        {"Activation": {"activation": "tanh"}},
+        {"Dense": {"units": 5, "use_bias": False, "kernel_initializer": "he_normal"}},
+        {"Activation": {"activation": "elu", "name": "squash"}},
+    ]
+    preset = load_preset(
+        "cartpole",
+        sections={"agent": agent, "memory": {"window_length": window}, "model": {"layers": layers}},
+    )
+    environment, ours = build(preset, 0, "reference")
+    file = reference_weights(preset, environment.example().shape, ours.network)
+    _, keras_agent = build(preset, 0, "compiled")
+    theirs = keras_agent.exported_weights()
+    check_same(theirs.attributes["architecture"], file.attributes["architecture"])
+    check_same(file.attributes["architecture"], theirs.attributes["architecture"])
+    assert [(layer.name, [name for name, _ in layer.weights]) for layer in file.layers] == [
+        (layer.name, [name for name, _ in layer.weights]) for layer in theirs.layers
+    ]
+    keras_agent.set_weights(file)
+    states = np.random.default_rng(0).normal(size=(9, window, 4)).astype(np.float32)
+    expected = keras_agent.compute_batch_q_values(list(states))
+    received = np.stack([ours.q_values(state) for state in states])
+    assert np.abs(received - expected).max() <= 1e-6 * np.abs(expected).max()
+    other = build(preset, 1, "reference")[1]
+    set_reference_weights(preset, environment.example().shape, other.network, theirs)
+
+
+def test_weights_of_another_network_change_nothing():
+    preset = load_preset("cartpole")
+    environment, agent = build(preset, 0, "reference")
+    other = load_preset("cartpole-kerasrl")
+    file = reference_weights(other, (4,), build(other, 0, "reference")[1].network)
+    before = agent.network.parameters.copy()
+    for attributes in (file.attributes, {}):
+        with pytest.raises(WeightsError, match="another architecture"):
+            set_reference_weights(
+                preset,
+                environment.example().shape,
+                agent.network,
+                type(file)(file.layers, attributes),
+            )
+    assert np.array_equal(agent.network.parameters, before)
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"model": {"layers": [{"Conv1D": {"filters": 2, "kernel_size": 1}}]}}, "Conv1D"),
+        ({"model": {"layers": [{"Dropout": {"rate": 0.1}}]}}, "Dropout"),
+        ({"model": {"layers": [{"mylib:Noisy": {}}]}}, "mylib:Noisy"),
+        ({"model": {"layers": [{"Dense": {"units": 3, "activation": "selu"}}]}}, "selu"),
+        ({"model": {"layers": [{"Dense": {"units": 3, "kernel_regularizer": "l2"}}]}}, "l2"),
+        (
+            {"model": {"layers": [{"Dense": {"units": 3, "kernel_initializer": "orthogonal"}}]}},
+            "orthogonal",
+        ),
+        ({"policy": {"BoltzmannGumbelQPolicy": {}}}, "BoltzmannGumbelQPolicy"),
+        ({"policy": {"BoltzmannQPolicy": {"clip": [-1.0, 1.0]}}}, "clip"),
+        ({"optimizer": {"Nadam": {}}}, "Nadam"),
+        ({"optimizer": {"Adam": {"weight_decay": 0.1}}}, "weight_decay"),
+        (
+            {"optimizer": {"SGD": {"learning_rate": {"CosineDecay": {
+                "initial_learning_rate": 0.1, "decay_steps": 5}}}}},
+            "CosineDecay",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_it_cannot_do_is_refused_by_name(sections, words):
+    preset = load_preset("cartpole", sections=sections)
+    with pytest.raises(PresetError, match="--engine compiled") as refused:
+        build(preset, 0, "reference")
+    assert words in str(refused.value) or words in str(sections)
+
+
+@pytest.mark.parametrize(
+    "layer", [{"Dense": {}}, {"Dense": {"units": 0}}, {"Dense": {"units": 2.5}}], ids=str
+)
+def test_a_wrong_value_is_refused_as_such(layer):
+    preset = load_preset("cartpole", sections={"model": {"layers": [layer]}})
+    with pytest.raises(PresetError, match="units"):
+        build(preset, 0, "reference")
+
+
+def test_a_memory_beyond_this_machine_is_refused():
+    preset = load_preset("cartpole", sections={"memory": {"limit": 10**13}})
+    with pytest.raises(PresetError, match="bytes"):
+        build(preset, 0, "reference")
+
+
+def test_both_engines_may_begin_with_the_same_weights_and_then_draw_the_same_batches(tmp_path):
+    """Greedy from the first step on, episodes seeded alike: the first episode is the same one."""
+    python(
+        "import kerasrl_runner as k; k.build('cartpole', 7)[1].save_weights('given.h5')", tmp_path
+    )
+    for engine in ("reference", "compiled"):
+        done = run(
+            *(
+                "fit",
+                "--engine",
+                engine,
+                "--steps",
+                300,
+                "--seed",
+                7,
+                "--quiet",
+                "--run-dir",
+                engine,
+            ),
+            *("--initial-weights", "given.h5", "--set", "policy.GreedyQPolicy={}"),
+            *("--set", "agent.nb_steps_warmup=250", "--set", "evaluate.every_steps=0"),
+            folder=tmp_path,
+        )
+        assert done.code == 0, done.stderr
+    logs = [(tmp_path / engine / "log.csv").read_text() for engine in ("reference", "compiled")]
+    rows = [[row.split(",")[:5] for row in log.splitlines()] for log in logs]
+    before_learning = [row for row in rows[0][1:] if int(row[1]) < 250]
+    assert len(before_learning) > 5
+    assert rows[0][1 : len(before_learning) + 1] == rows[1][1 : len(before_learning) + 1]
+
+
+def test_the_weights_file_is_one_of_the_project(tmp_path):
+    done = run("fit", "--engine", "reference", "--steps", 100, "--run-dir", "run", folder=tmp_path)
+    assert done.code == 0, done.stderr
+    attributes = read_weights(tmp_path / "run" / "weights.h5").attributes
+    assert {"preset", "engine", "seed", "env_steps", "versions", "architecture"} <= set(attributes)
+    with h5py.File(tmp_path / "run" / "weights.h5") as file:
+        assert file["q_values/q_values/kernel:0"].shape == (16, 2) or file["q_values"]
