@@ -12,8 +12,8 @@ import numpy as np
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import PresetError
 from kerasrl_runner.parts.ram import check_memory_fits
-from kerasrl_runner.preset.schema import Layer, Optimizer, Policy, Preset
 from kerasrl_runner.preset.schema import Boltzmann as BoltzmannSettings
+from kerasrl_runner.preset.schema import Layer, Optimizer, Policy, Preset
 from kerasrl_runner.reference import optimizers
 from kerasrl_runner.reference.agent import Agent, Boltzmann, EpsilonGreedy
 from kerasrl_runner.reference.agent import Policy as ReferencePolicy

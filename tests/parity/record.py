@@ -28,7 +28,9 @@ def record(case: Case, path: Path) -> None:
         for metrics in updates:
             losses.append(metrics[0])
             rows.append(read())
-    columns = {name: np.stack(column) for name, column in zip(NAMES, zip(*rows, strict=True))}
+    columns = {
+        name: np.stack(column) for name, column in zip(NAMES, zip(*rows, strict=True), strict=True)
+    }
     np.savez(path, loss=np.array(losses), **columns)
 
 
