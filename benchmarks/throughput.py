@@ -22,7 +22,7 @@ from pathlib import Path
 
 WARM_UP_STEPS = 600
 # Env steps measured: about the same seconds for each.
-STEPS = {"keras-rl": 2_000, "compiled": 10_000, "stable-baselines3": 3_000}
+STEPS = {"keras-rl": 2_000, "compiled": 10_000, "reference": 20_000, "stable-baselines3": 3_000}
 
 
 def preset(hidden: list[int], batch_size: int):
@@ -42,12 +42,12 @@ def preset(hidden: list[int], batch_size: int):
 
 def ours(engine: str, hidden: list[int], batch_size: int, steps: int) -> tuple[float, float]:
     started = time.perf_counter()
-    from kerasrl_runner.build import build
+    from kerasrl_runner.runs.learner import build_learner
 
-    environment, agent = build(preset(hidden, batch_size), 0, engine)
-    agent.fit(environment, WARM_UP_STEPS, verbose=0)
+    learner = build_learner(preset(hidden, batch_size), 0, engine)
+    learner.train(WARM_UP_STEPS, [])
     ready = time.perf_counter()
-    agent.fit(environment, steps, verbose=0)
+    learner.train(WARM_UP_STEPS + steps, [])
     return steps / (time.perf_counter() - ready), ready - started
 
 

@@ -30,6 +30,8 @@ from kerasrl_runner.parts.policies import (
 )
 from kerasrl_runner.preset.schema import Policy, Preset
 
+# TensorFlow starts as many as it is told: thousands take minutes and gigabytes.
+_MOST_THREADS = 256
 _POLICIES = {
     "EpsGreedyQPolicy": EpsGreedyQPolicy,
     "GreedyQPolicy": GreedyQPolicy,
@@ -108,8 +110,10 @@ def set_threads() -> None:
     At the size of a DQN more threads only wait for each other (benchmarks/README.md).
     """
     text = os.environ.get("KERASRL_THREADS") or "1"
-    if not text.isdecimal():
-        raise UsageError(f"KERASRL_THREADS: expected a number of threads, received {text}.")
+    if not (text.isdecimal() and int(text) <= _MOST_THREADS):
+        raise UsageError(
+            f"KERASRL_THREADS: expected a number of threads up to {_MOST_THREADS}, received {text}."
+        )
     threads = int(text)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
