@@ -20,7 +20,7 @@ _COLOURS = {OK: "green", WARNING: "yellow", BROKEN: "red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 def command(as_json: bool) -> None:
-    """Check this machine and train for a moment; exit code 1 where something is broken."""
+    """Check this machine and train for a moment. Exit code 1: something is broken."""
     checks = []
     for check in _watched():
         checks.append(check)

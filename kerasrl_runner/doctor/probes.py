@@ -134,5 +134,5 @@ def _training_remedy(tried: Tried, ended: Ended, stage: str) -> str:
         return "Mend what this and the lines above name, then run kerasrl-run doctor again."
     return (
         f"Mend what the lines above name. Where they name nothing, install the stack again, best "
-        f"in a new virtual environment: {reinstall_stack(tried)}"
+        f"in a new virtual environment:\n{reinstall_stack(tried)}"
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from commands import finish, python, start
+from commands import COMMAND, child_environment, finish, python, start
 from sick_machines import (
     HANG,
     IMPORT_ERROR,
@@ -48,11 +50,13 @@ def sick(tmp_path_factory, broken_folder):
     """Many things wrong at once."""
     folder = tmp_path_factory.mktemp("sick")
     (folder / "file").write_text("in the way")
+    old = fake_package(fake_package(folder / "old", "gym", "0.26.2"), "h5py", "3.14.0")
+    (old / "h5py-3.14.0.dist-info" / "RECORD").write_bytes(b"\xff")  # a damaged disk
     return by_name(
         doctor(
             "--json",
             folder=folder,
-            path=[fake_package(folder / "old", "gym", "0.26.2"), broken_folder],
+            path=[old, broken_folder],
             KERASRL_RUNS="file/below",
             KERASRL_THREADS="x",
             TF_USE_LEGACY_KERAS="false",
@@ -66,6 +70,7 @@ def sick(tmp_path_factory, broken_folder):
     ("name", "status", "found", "remedy"),
     [
         ("TensorFlow", "warning", "Python imports another tensorflow, from", "PYTHONPATH"),
+        ("h5py", "broken", "cannot be checked: UnicodeDecodeError", "new virtual environment"),
         ("old Gym", "warning", "gym 0.26.2 is installed", "pip uninstall --yes gym"),
         ("TF_USE_LEGACY_KERAS", "warning", '"false"', "export TF_USE_LEGACY_KERAS=1"),
         ("KERASRL_THREADS", "broken", 'received "x"', "unset KERASRL_THREADS"),
@@ -88,11 +93,11 @@ def test_a_fault_is_found_and_its_remedy_named(sick, name, status, found, remedy
 
 def test_what_is_well_is_found_well_beside_it(sick):
     bad = {name for name, check in sick.items() if check["status"] == "broken"}
-    assert bad == {"KERASRL_THREADS", "runs folder", "video encoder", "training"}
+    assert bad == {"h5py", "KERASRL_THREADS", "runs folder", "video encoder", "training"}
     assert sick["NumPy"]["status"] == "ok"
 
 
-def test_a_terminal_reads_the_same(tmp_path, broken_folder):
+def test_a_pipe_reads_the_same(tmp_path, broken_folder):
     outcome = doctor(folder=tmp_path, path=[broken_folder])
     assert (outcome.code, outcome.stderr) == (1, "")
     lines = outcome.stdout.splitlines()
@@ -101,6 +106,28 @@ def test_a_terminal_reads_the_same(tmp_path, broken_folder):
         "broken   training             importing TensorFlow and keras-rl: Import"
     )
     assert lines[-1].startswith("1 broken, ")
+
+
+def test_a_terminal_has_colours_and_the_name_of_the_check_that_runs(tmp_path, broken_folder):
+    ours, theirs = os.openpty()
+    path = os.pathsep.join([str(broken_folder), child_environment()["PYTHONPATH"]])
+    child = subprocess.Popen(
+        [*COMMAND, "doctor"],
+        cwd=tmp_path,
+        env=child_environment(PYTHONPATH=path),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # Linux' way to say that the other end was closed
+        while read := os.read(ours, 65536):
+            said += read
+    os.close(ours)
+    assert child.wait(60) == 1
+    line = "         training …\r\033[K\033[31mbroken \033[0m  training             importing"
+    assert line in said.decode()
 
 
 @pytest.mark.parametrize(
@@ -128,11 +155,11 @@ def test_a_tensorflow_that_crashes_or_hangs_is_a_finding(tmp_path, code, found, 
         f"import sys\nsys.path.insert(0, {str(tmp_path)!r}){TRAINING.format(limit=3)}", tmp_path
     )
     assert time.monotonic() - begun < 20
-    status, what, how = said.splitlines()
+    status, what, *how = said.splitlines()
     assert status == "broken"
     assert what.startswith("importing TensorFlow and keras-rl: ")
     assert found in what
-    assert remedy in how
+    assert remedy in "\n".join(how)
 
 
 def test_a_training_that_fails_says_why_in_the_words_of_the_command(tmp_path):
