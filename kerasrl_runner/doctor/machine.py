@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kerasrl_runner.doctor.findings import Finding, broken, ok, warning
 from kerasrl_runner.doctor.tried import Tried
-from kerasrl_runner.files.run_directory import runs_folder
+from kerasrl_runner.files.runs_folder import runs_folder
 
 _TRIED_MACHINE = ("CPython", "Linux", "x86_64")
 _GIGABYTE = 10**9
@@ -52,7 +52,7 @@ def legacy_keras() -> Finding:
 
 
 def threads() -> Finding:
-    """KERASRL_THREADS, by the rule of build.set_threads."""
+    """KERASRL_THREADS, by the rule of set_threads in build/."""
     text, cores = os.environ.get("KERASRL_THREADS") or "", os.cpu_count() or 1
     if not text:
         return ok("not set: TensorFlow uses one thread")

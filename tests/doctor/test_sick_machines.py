@@ -218,6 +218,14 @@ def test_missing_packages_are_broken_with_the_command_that_mends_them(tmp_path):
     assert "ModuleNotFoundError: No module named 'h5py'" in checks["training"]["found"]
 
 
+def test_without_numpy_the_doctor_itself_still_works(tmp_path):
+    python_file = environment_without(tmp_path / "env", ["numpy"])
+    checks = by_name(doctor("--json", folder=tmp_path, python=python_file))
+    bad = {name for name, check in checks.items() if check["status"] == "broken"}
+    assert bad == {"NumPy", "video encoder", "training"}
+    assert "No module named 'numpy'" in checks["video encoder"]["found"]
+
+
 def test_without_packaging_the_rest_is_still_checked(tmp_path, broken_folder):
     python_file = environment_without(tmp_path / "env", ["packaging"])
     checks = by_name(doctor("--json", folder=tmp_path, python=python_file, path=[broken_folder]))
