@@ -28,6 +28,7 @@ wheel: .venv/tests-installed
 	mkdir -p .wheel-check/elsewhere
 	cd .wheel-check/elsewhere && ../venv/bin/kerasrl-run presets list
 	cd .wheel-check/elsewhere && ../venv/bin/kerasrl-run test --episodes 2
+	cd .wheel-check/elsewhere && ../venv/bin/kerasrl-run doctor
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it by make PYTHON=...")'

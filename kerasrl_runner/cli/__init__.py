@@ -10,7 +10,7 @@ import click
 
 from kerasrl_runner.errors import EXIT_INTERRUPTED, RunnerError, nearest
 
-_COMMANDS = ("fit", "test", "presets")
+_COMMANDS = ("fit", "test", "presets", "doctor")
 
 
 class _Commands(click.Group):

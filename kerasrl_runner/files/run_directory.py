@@ -14,6 +14,7 @@ from kerasrl_runner.errors import RunError
 from kerasrl_runner.files.atomic import write_json, write_text
 from kerasrl_runner.files.checkpoint_folder import CheckpointFolder
 from kerasrl_runner.files.lock import is_locked
+from kerasrl_runner.files.runs_folder import runs_folder
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 
@@ -68,11 +69,6 @@ class RunDirectory:
     def write(self, record: dict[str, Any]) -> None:
         """Replace run.json. Raises RunError where it cannot be written."""
         write_json(self.path / "run.json", record)
-
-
-def runs_folder() -> Path:
-    """Where runs are written: KERASRL_RUNS, or runs/ in the working folder."""
-    return Path(os.environ.get("KERASRL_RUNS") or "runs")
 
 
 def create_run(preset_name: str, preset_text: str, run_dir: Path | None) -> RunDirectory:

@@ -11,6 +11,7 @@ OPTIONS = {
     "fit": "--preset --set --seed --steps --engine --run-dir --visualize --quiet --json",
     "test": "--preset --run --weights --episodes --seed --visualize --video --json",
     "presets": "",
+    "doctor": "--json",
 }
 
 

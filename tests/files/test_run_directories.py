@@ -15,8 +15,8 @@ from kerasrl_runner.files.run_directory import (
     create_run,
     find_run,
     newest_finished,
-    runs_folder,
 )
+from kerasrl_runner.files.runs_folder import runs_folder
 
 
 @pytest.fixture
