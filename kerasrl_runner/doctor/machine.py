@@ -56,9 +56,9 @@ def threads() -> Finding:
     text, cores = os.environ.get("KERASRL_THREADS") or "", os.cpu_count() or 1
     if not text:
         return ok("not set: TensorFlow uses one thread")
-    if not text.isdecimal():
+    if not (text.isdecimal() and int(text) <= 256):
         return broken(
-            f'expected a number of threads, received "{text}"',
+            f'expected a number of threads up to 256, received "{text}"',
             "unset KERASRL_THREADS, or export KERASRL_THREADS=1",
         )
     if int(text) > cores:
