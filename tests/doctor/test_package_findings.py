@@ -169,7 +169,7 @@ def test_the_legacy_switch_is_read_as_tensorflow_reads_it(monkeypatch, value, st
 
 @pytest.mark.parametrize(
     ("value", "status"),
-    [("", "ok"), ("1", "ok"), ("0", "ok"), ("-1", "broken"), ("4096", "warning")],
+    [("", "ok"), ("1", "ok"), ("0", "ok"), ("-1", "broken"), ("64", "warning")],
 )
 def test_threads(monkeypatch, value, status):
     monkeypatch.setenv("KERASRL_THREADS", value)
