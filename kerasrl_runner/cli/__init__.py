@@ -10,7 +10,7 @@ import click
 
 from kerasrl_runner.errors import EXIT_INTERRUPTED, RunnerError, nearest
 
-_COMMANDS = ("fit", "test", "presets", "doctor")
+_COMMANDS = ("fit", "test", "runs", "presets", "doctor")
 
 
 class _Commands(click.Group):
