@@ -44,8 +44,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 for info in archive.infolist()
             }
     except Exception as error:  # zipfile and NumPy raise whatever they meet in a damaged file
+        reason = str(error)[:200] or type(error).__name__
         raise CheckpointError(
-            f"{path} is damaged: {str(error) or type(error).__name__}. Expected what a training "
+            f"{path} is damaged: {reason}. Expected what a training "
             f"wrote; start the run anew, or put the file back from a copy."
         ) from error
 

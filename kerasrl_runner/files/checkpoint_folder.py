@@ -7,6 +7,7 @@ segments that the memory no longer reaches, so that its cost does not grow with 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -86,7 +87,7 @@ class CheckpointFolder:
             "capacity": capacity,
             "numbers": numbers,
         }
-        write_json(self._manifest, manifest, indent=None)
+        write_json(self._manifest, manifest | {"checksum": checksum(manifest)}, indent=None)
         for path in self.path.iterdir():
             if path.name not in (state, self._manifest.name, *kept):
                 path.unlink(missing_ok=True)
@@ -127,9 +128,11 @@ class CheckpointFolder:
             ) from error
         except (OSError, ValueError, RecursionError) as error:
             raise self._damaged(str(error)) from error
+        if not isinstance(manifest, dict) or manifest.pop("checksum", None) != checksum(manifest):
+            raise self._damaged("checkpoint.json was changed")
         if not _is_manifest(manifest):
             raise self._damaged("checkpoint.json is not what a training writes")
-        return dict(manifest)
+        return manifest
 
     def _damaged(self, what: str) -> CheckpointError:
         return CheckpointError(
@@ -138,8 +141,14 @@ class CheckpointFolder:
         )
 
 
-def _is_manifest(manifest: Any) -> bool:
-    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+def checksum(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest: a flipped digit of a random stream would look like any other."""
+    text = json.dumps(manifest, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_manifest(manifest: dict[str, Any]) -> bool:
+    if manifest.get("format") != _FORMAT:
         return False
     counts = [manifest.get(key) for key in ("serial", "appended", "capacity")]
     if not all(type(count) is int and 0 <= count < 10**18 for count in counts):

@@ -88,8 +88,8 @@ def _of_this_training() -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(
-            f"the checkpoint is not of this training: {type(error).__name__}: {error}. Start the "
-            f"run anew."
+            f"the checkpoint is not of this training: {type(error).__name__}: {str(error)[:200]}. "
+            f"Start the run anew."
         ) from error
 
 

@@ -100,8 +100,8 @@ class KerasRLLearner:
         for number, policy in enumerate(self._policies()):
             if f"policy/{number}" in arrays:
                 policy.action_counts = arrays[f"policy/{number}"].copy()
-        self._agent.step = numbers["env_steps"]
-        self.episodes = numbers["episodes"]
+        self._agent.step = int(numbers["env_steps"])
+        self.episodes = int(numbers["episodes"])
         inner = {**numbers["numpy"]["state"], "key": arrays["numpy_key"]}
         np.random.set_state({**numbers["numpy"], "state": inner})
         version, gauss = numbers["python"]

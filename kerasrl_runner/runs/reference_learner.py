@@ -107,8 +107,8 @@ class ReferenceLearner:
             name.removeprefix("optimizer/"): array.astype(agent.network.dtype)
             for name, array in arrays.items()
         }
-        agent.env_step, agent.episode = numbers["env_step"], numbers["episode"]
-        agent.optimizer.learn_step = numbers["learn_step"]
+        agent.env_step, agent.episode = int(numbers["env_step"]), int(numbers["episode"])
+        agent.optimizer.learn_step = int(numbers["learn_step"])
         agent.memory.rng.bit_generator.state = numbers["memory_rng"]
         agent.rng.bit_generator.state = numbers["agent_rng"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from kerasrl_runner.errors import CheckpointError, RunError
 from kerasrl_runner.files import atomic
-from kerasrl_runner.files.checkpoint_folder import CheckpointFolder
+from kerasrl_runner.files.checkpoint_folder import CheckpointFolder, checksum
 
 CAPACITY = 10
 
@@ -140,8 +140,10 @@ def test_without_a_checkpoint_it_says_how_that_came(folder):
 def test_a_manifest_that_no_training_wrote_is_refused(folder, change):
     write(folder, 4)
     manifest = folder.path / "checkpoint.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
-    with pytest.raises(CheckpointError):
+    forged = json.loads(manifest.read_text()) | change
+    del forged["checksum"]
+    manifest.write_text(json.dumps(forged | {"checksum": checksum(forged)}))
+    with pytest.raises(CheckpointError, match=r"not what a training writes|no such|No such"):
         folder.read()
 
 
@@ -151,6 +153,16 @@ def test_a_manifest_that_is_none_is_refused(folder, text):
     (folder.path / "checkpoint.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(CheckpointError):
         folder.read()
+
+
+def test_every_changed_digit_of_the_manifest_is_noticed(folder):
+    write(folder, 4)
+    manifest = folder.path / "checkpoint.json"
+    whole = manifest.read_bytes()
+    for place in [i for i, byte in enumerate(whole) if chr(byte).isdigit()]:
+        manifest.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(CheckpointError):
+            folder.read()
 
 
 def test_a_missing_segment_is_named(folder):
