@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,8 +54,7 @@ class Boltzmann:
 GREEDY = EpsilonGreedy(constant(0.0))
 
 
-@dataclass(frozen=True, slots=True)
-class LearnResult:
+class LearnResult(NamedTuple):
     """What one learn step saw before its update: q_values [B, A], td_error [B], losses [B]."""
 
     q_values: Array
@@ -165,11 +164,11 @@ class Agent:
         A truncated episode is not terminated: the value of where it was cut counts.
         """
         next_q = self.target_network.q_values(next_state)  # [B, A]
-        if self.double:  # van Hasselt 2016, Double DQN: the online net chooses, the target values
-            best = self.online_network.q_values(next_state).argmax(axis=1)  # [B]
-            next_value = next_q[np.arange(len(best)), best]  # [B]
-        else:  # Mnih 2015, algorithm 1, "set y_j" (van Hasselt 2016, eq. 3)
-            next_value = next_q.max(axis=1)  # [B]
+        # Mnih 2015, algorithm 1, "set y_j": the target network chooses the action that it values;
+        # van Hasselt 2016, eq. 4 (Double DQN): the online network chooses it
+        choosing_q = self.online_network.q_values(next_state) if self.double else next_q  # [B, A]
+        best = choosing_q.argmax(axis=1)  # [B]
+        next_value = next_q[np.arange(len(best)), best]  # [B]
         y: Array = reward + self.gamma * next_value * ~terminated  # [B]
         return y
 
@@ -187,7 +186,7 @@ class Agent:
         td_error = td_target - q_values[rows, batch.action]  # [B]
         losses, slope = td_loss(td_error, self.huber_clip)  # [B], [B]
         # Mnih 2015, algorithm 1, gradient of (y_j - Q(phi_j, a_j))^2; keras-rl: mean of the half
-        delta = np.zeros_like(q_values)  # [B, A], the actions not taken have no error
+        delta = np.zeros(q_values.shape, dtype)  # [B, A], the actions not taken have no error
         delta[rows, batch.action] = slope / size  # [B]
         self.online_network.backward(outputs, delta)
         self.optimizer.update(self.online_network)

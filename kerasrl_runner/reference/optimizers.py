@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
@@ -13,14 +14,19 @@ from kerasrl_runner.reference.network import Array, Network
 LearningRate = float | Callable[[int], float]
 
 
+@functools.cache
+def float32(value: float) -> float:
+    """`value` as tf_keras casts a number of an optimizer's: by way of float32, even to float64."""
+    return float(np.float32(value))
+
+
 @dataclass
 class Optimizer:
     """What tf_keras' optimizers share. `slots` (named arrays [P]) and `learn_step` are its state.
 
     learning_rate: a number, or a function of the learn step, which is 0 at the first update.
     clipnorm limits each weight's gradient norm, global_clipnorm that of all, clipvalue each entry;
-    ValueError for more than one of them. float32_constants rounds Adam's betas in its bias
-    correction, and SGD's momentum, to float32, as tf_keras does even when it computes in float64.
+    ValueError for more than one of them.
     """
 
     learning_rate: LearningRate = 0.001
@@ -28,7 +34,6 @@ class Optimizer:
     clipnorm: float | None = None
     clipvalue: float | None = None
     global_clipnorm: float | None = None
-    float32_constants: bool = False
     learn_step: int = field(default=0, init=False)
     slots: dict[str, Array] = field(default_factory=dict, init=False)
 
@@ -53,9 +58,6 @@ class Optimizer:
             self.slots[name] = np.zeros_like(like)  # [P]
         return self.slots[name]
 
-    def _constant(self, value: float) -> float:
-        return float(np.float32(value)) if self.float32_constants else value
-
     def _apply(self, parameters: Array, gradient: Array, rate: float) -> None:
         raise NotImplementedError
 
@@ -70,8 +72,8 @@ class Adam(Optimizer):
     amsgrad: bool = False
 
     def _apply(self, parameters: Array, gradient: Array, rate: float) -> None:
-        power_1 = self._constant(self.beta_1) ** self.learn_step
-        power_2 = self._constant(self.beta_2) ** self.learn_step
+        power_1 = float32(self.beta_1) ** self.learn_step
+        power_2 = float32(self.beta_2) ** self.learn_step
         alpha = rate * math.sqrt(1 - power_2) / (1 - power_1)
         m, v = self._slot("m", parameters), self._slot("v", parameters)  # [P], [P]
         m += (gradient - m) * (1 - self.beta_1)  # [P]
@@ -112,6 +114,6 @@ class SGD(Optimizer):
     nesterov: bool = False
 
     def _apply(self, parameters: Array, gradient: Array, rate: float) -> None:
-        m, momentum = self._slot("m", parameters), self._constant(self.momentum)  # [P], []
+        m, momentum = self._slot("m", parameters), float32(self.momentum)  # [P], []
         m[...] = momentum * m - rate * gradient  # [P]
         parameters += momentum * m - rate * gradient if self.nesterov else m  # [P]

@@ -7,8 +7,7 @@ The last observation of an episode is a *closing entry*: a successor, never a st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +16,7 @@ Array = NDArray[Any]
 REDRAWS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """States [B, W, *observation] as stored, int64 and float64 [B], next states, bool [B]."""
 
     state: Array
@@ -104,49 +102,48 @@ class ReplayMemory:
 
         IndexError for an index that starts no transition, ValueError when there is none to draw.
         """
-        # the windows of the oldest entries may have been overwritten in part
-        low = self.window_length - 1 if self.appended > self.capacity else 0
+        # once the ring is full, the windows of the oldest entries may be overwritten in part
+        low = self.window_length - 1 if self.size == self.capacity else 0
         high = self.size - 1
         if indices is None:
-            start = self._draw(low, high, batch_size)  # [B]
+            at = self._draw(low, high, batch_size)  # [B]
         else:
-            start = np.asarray(indices, np.int64)  # [B]
-            if start.min() < low or start.max() >= high or self.closing[self._at(start)].any():
+            at = self._places(np.asarray(indices, np.int64))  # [B]
+            if np.min(indices) < low or np.max(indices) >= high or self.closing[at].any():
                 raise IndexError(f"not all of {indices} start a transition in [{low}, {high})")
-        at = self._at(start)  # [B]
-        next_state = self._windows(self._at(start + 1))  # [B, W, *observation]
-        state = self._windows(at)  # [B, W, *observation]
+        state, next_state = self._windows(at), self._windows(at + 1)  # [B, W, *observation]
         return Batch(state, self.actions[at], self.rewards[at], next_state, self.terminated[at])
 
     def _draw(self, low: int, high: int, batch_size: int) -> Array:
+        """Places in the ring [B] of transitions whose index lies in [low, high)."""
         if high <= low:
             raise ValueError(f"no transition to sample among {self.size} entries")
-        indices = self.rng.integers(low, high, batch_size)  # [B]
+        at = self._places(self.rng.integers(low, high, batch_size))  # [B]
         for _ in range(REDRAWS):
-            rejected = self.closing[self._at(indices)].nonzero()[0]  # [number of rejected]
+            rejected = self.closing[at].nonzero()[0]  # [number of rejected]
             if not rejected.size:
-                return indices
-            indices[rejected] = self.rng.integers(low, high, rejected.size)  # [rejected]
-        rejected = self.closing[self._at(indices)].nonzero()[0]  # [rejected]
-        every = np.arange(low, high)  # [high - low]
-        starts = every[~self.closing[self._at(every)]]  # [number of starts]
+                return at
+            at[rejected] = self._places(self.rng.integers(low, high, rejected.size))  # [rejected]
+        rejected = self.closing[at].nonzero()[0]  # [rejected]
+        every = self._places(np.arange(low, high))  # [high - low]
+        starts = every[~self.closing[every]]  # [number of starts]
         if not starts.size:
             raise ValueError("no transition to sample: closing entries alone")
-        indices[rejected] = starts[self.rng.integers(0, starts.size, rejected.size)]  # [rejected]
-        return indices
+        at[rejected] = starts[self.rng.integers(0, starts.size, rejected.size)]  # [rejected]
+        return at
 
-    def _at(self, index: Array) -> Array:
+    def _places(self, index: Array) -> Array:
         """Where in the ring the entries [B], counted from the oldest one, lie: [B]."""
-        oldest = self.appended % self.capacity
-        return (index + oldest) % self.capacity if self.appended > self.capacity else index  # [B]
+        if self.appended <= self.capacity:
+            return index
+        return (index + self.appended) % self.capacity  # [B]
 
     def _windows(self, at: Array) -> Array:
-        """The states [B, W, *observation] whose newest observation lies at [B]."""
+        """The states [B, W, *observation] whose newest observation lies at [B], ring-wise."""
         if self.window_length == 1:
-            return self.observations.take(at, axis=0)[
-                :, None
-            ]  # [B, 1, *observation], faster than []
+            return self.observations.take(at, axis=0, mode="wrap")[:, None]  # [B, 1, *observation]
         back = np.arange(self.window_length - 1, -1, -1)  # [W]
-        windows = self.observations[(at[:, None] - back) % self.capacity]  # [B, W, *observation]
-        windows[back > self.age[at][:, None]] = 0  # [k, *observation], before the episode's start
+        windows = self.observations.take(at[:, None] - back, axis=0, mode="wrap")  # [B, W, *obs]
+        # before the episode's start
+        windows[back > self.age.take(at, mode="wrap")[:, None]] = 0  # [k, *observation]
         return windows

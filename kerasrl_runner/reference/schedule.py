@@ -21,11 +21,6 @@ def linear(start: float, end: float, steps: int) -> Schedule:
     return lambda count: end if count >= steps else start + slope * count
 
 
-def multiplicative(start: float, rate: float, floor: float = 0.0) -> Schedule:
-    """start * rate ** count, never below `floor`."""
-    return lambda count: max(floor, start * float(rate**count))
-
-
 def polynomial_decay(
     initial: float, decay_steps: int, end: float = 0.0001, power: float = 1.0, cycle: bool = False
 ) -> Schedule:

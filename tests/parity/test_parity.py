@@ -1,4 +1,4 @@
-"""The compiled engine gives the keras-rl engine's answer, update by update."""
+"""The compiled engine and the reference give the keras-rl engine's answer, update by update."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import GRID, UPDATES, Case, agent_of, drive, probe
+from cases import GRID, UPDATES, Case, pairs_of_settings, probe
+from engines import CompiledEngine, ReferenceEngine
 
 from kerasrl_runner.agents.compiled import CompiledDQNAgent
 
@@ -23,6 +25,10 @@ CHANGE_TOLERANCE = 1e-4
 
 # Each pair of settings occurs; the whole grid is among the slow tests.
 PAIRS = [0, 7, 10, 13, 19, 20, 25, 30, 33, 38, 43, 44, 48, 55, 58, 61]
+ADAM_SOFT = Case(huber=False, soft=True, double=False, dueling="", optimizer="Adam")
+SGD_HARD = Case(huber=False, soft=False, double=False, dueling="", optimizer="SGD")
+
+EACH_ENGINE = pytest.mark.parametrize("engine_class", [CompiledEngine, ReferenceEngine])
 
 
 @pytest.fixture(scope="module")
@@ -46,77 +52,56 @@ def _parameters(item: pytest.Item) -> dict[str, object]:
     return item.callspec.params if hasattr(item, "callspec") else {}
 
 
-ADAM_SOFT = Case(huber=False, soft=True, double=False, dueling="", optimizer="Adam")
-SGD_HARD = Case(huber=False, soft=False, double=False, dueling="", optimizer="SGD")
-
-
-def worst_differences(case: Case, record: dict[str, np.ndarray], **changed) -> dict[str, float]:
+def worst_differences(engine: Any, record: dict[str, np.ndarray]) -> dict[str, float]:
     """Largest differences over single updates, each from keras-rl's weights and optimizer state."""
-    agent = agent_of(case, CompiledDQNAgent, **changed)
     worst = {"q": 0.0, "loss": 0.0, "change": 0.0, "target": 0.0}
-    for number, metrics in enumerate(drive(agent)):
-        parameters = agent._update.parameters
-        parameters.sync_to_models()
+    for number, loss in enumerate(engine.losses()):
         if number >= WARM:
-            before = record["online"][number - 1]
-            change = record["online"][number] - before
-            online, target = _flat(agent._model), _flat(agent.target_model)
-            worst["change"] = max(
-                worst["change"], np.abs(online - before - change).max() / np.abs(change).max()
-            )
-            theirs = record["q"][number]
-            ours = agent.compute_batch_q_values(list(probe()))
-            worst["q"] = max(worst["q"], np.abs(ours - theirs).max() / np.abs(theirs).max())
-            expected = float(record["loss"][number])
-            worst["loss"] = max(worst["loss"], abs(metrics[0] - expected) / max(1.0, expected))
-            size = np.abs(record["target"][number]).max()
-            worst["target"] = max(
-                worst["target"], np.abs(target - record["target"][number]).max() / size
-            )
-        _put(agent, record, number)
+            before, after = record["online"][number - 1 : number + 1]
+            theirs, expected = record["q"][number], float(record["loss"][number])
+            for name, difference, size in (
+                ("change", engine.online() - after, after - before),
+                ("target", engine.target() - record["target"][number], record["target"][number]),
+                ("q", engine.q_values(probe()) - theirs, theirs),
+                ("loss", loss - expected, max(1.0, expected)),
+            ):
+                worst[name] = max(worst[name], np.abs(difference).max() / np.abs(size).max())
+        _put(engine, record, number)
     return worst
 
 
-def _put(agent, record: dict[str, np.ndarray], number: int) -> None:
-    """Give the agent keras-rl's weights and optimizer state after update `number`."""
-    parameters = agent._update.parameters
-    state = parameters.state()
-    slots = record["slots"][number].reshape(-1, record["online"].shape[1])
-    state.update(flat=record["online"][number], target=record["target"][number])
-    for name in state:
-        if name.startswith("optimizer/_variables/"):
-            slot = int(name.rpartition("/")[2])
-            state[name] = np.int64(number + 1) if slot == 0 else slots[slot - 1]
-    parameters.restore(state)
+def _put(engine: Any, record: dict[str, np.ndarray], number: int) -> None:
+    """Give the engine keras-rl's weights and optimizer state after update `number`."""
+    online, target = record["online"][number], record["target"][number]
+    engine.put(online, target, record["slots"][number].reshape(-1, online.size), number + 1)
 
 
-def _flat(model) -> np.ndarray:
-    return np.concatenate([np.ravel(weight) for weight in model.get_weights()])
-
-
-def assert_same(case: Case, records) -> None:
-    worst = worst_differences(case, records[case.name])
+def assert_same(engine: Any, record: dict[str, np.ndarray]) -> None:
+    worst = worst_differences(engine, record)
     assert worst["q"] <= Q_TOLERANCE, worst
     assert worst["loss"] <= LOSS_TOLERANCE, worst
     assert worst["change"] <= CHANGE_TOLERANCE, worst
     assert worst["target"] <= Q_TOLERANCE, worst
 
 
+@EACH_ENGINE
 @pytest.mark.parametrize("case", [GRID[i] for i in PAIRS], ids=lambda case: case.name)
-def test_one_update_from_the_same_state_gives_the_same_weights(case, records):
-    assert_same(case, records)
+def test_one_update_from_the_same_state_gives_the_same_weights(engine_class, case, records):
+    assert_same(engine_class(case), records[case.name])
 
 
 @pytest.mark.slow
+@EACH_ENGINE
 @pytest.mark.parametrize(
     "case", [c for i, c in enumerate(GRID) if i not in PAIRS], ids=lambda case: case.name
 )
-def test_the_rest_of_the_grid_agrees_as_well(case, records):
-    assert_same(case, records)
+def test_the_rest_of_the_grid_agrees_as_well(engine_class, case, records):
+    assert_same(engine_class(case), records[case.name])
 
 
+@EACH_ENGINE
 @pytest.mark.parametrize("case", [ADAM_SOFT, SGD_HARD], ids=lambda case: case.name)
-def test_drift_over_updates_in_a_row_stays_within_the_rounding_of_each(case, records):
+def test_drift_over_updates_in_a_row_stays_within_the_rounding_of_each(engine_class, case, records):
     """From the state after WARM updates each may differ by CHANGE_TOLERANCE of its own change.
 
     A difference in the weights moves the next gradients in turn, so the sum of those differences
@@ -124,12 +109,12 @@ def test_drift_over_updates_in_a_row_stays_within_the_rounding_of_each(case, rec
     nothing and turns a rounding into a step of its own.
     """
     record = records[case.name]
-    agent = agent_of(case, CompiledDQNAgent)
-    for number, _ in enumerate(drive(agent)):
+    engine = engine_class(case)
+    for number, _ in enumerate(engine.losses()):
         if number < WARM:
-            _put(agent, record, number)
+            _put(engine, record, number)
     changes = np.abs(np.diff(record["online"][WARM - 1 :], axis=0)).max(axis=1)
-    drift = np.abs(_flat(agent.model) - record["online"][-1]).max()
+    drift = np.abs(engine.online() - record["online"][-1]).max()
     assert drift <= 10 * CHANGE_TOLERANCE * changes.sum()
 
 
@@ -158,17 +143,13 @@ def other_gamma(monkeypatch) -> dict[str, float]:
 
 @pytest.mark.parametrize("mutation", [other_gamma, late, without_terminals])
 def test_a_wrong_update_is_caught(mutation, records, monkeypatch):
-    worst = worst_differences(SGD_HARD, records[SGD_HARD.name], **mutation(monkeypatch))
+    engine = CompiledEngine(SGD_HARD, **mutation(monkeypatch))
+    worst = worst_differences(engine, records[SGD_HARD.name])
     assert max(worst["change"] / CHANGE_TOLERANCE, worst["target"] / Q_TOLERANCE) > 10
 
 
 def test_all_pairs_of_settings_occur_in_the_fast_grid():
-    chosen = [GRID[index] for index in PAIRS]
-    fields = list(Case.__dataclass_fields__)
-    for first in fields:
-        for second in fields:
-            of_all = {(getattr(c, first), getattr(c, second)) for c in GRID}
-            assert {(getattr(c, first), getattr(c, second)) for c in chosen} == of_all
+    assert pairs_of_settings(GRID[index] for index in PAIRS) == pairs_of_settings(GRID)
 
 
 def test_the_records_hold_every_update(records):

@@ -11,7 +11,7 @@ from kerasrl_runner.reference.loop import EpisodeEvent, StepEvent, train
 from kerasrl_runner.reference.network import Dense, Network
 from kerasrl_runner.reference.optimizers import SGD, Adam
 from kerasrl_runner.reference.replay import ReplayMemory
-from kerasrl_runner.reference.schedule import constant, linear, multiplicative
+from kerasrl_runner.reference.schedule import constant, linear
 
 
 def naive_update(agent: Agent, batch: Any) -> tuple[np.ndarray, float]:
@@ -122,8 +122,6 @@ def test_boltzmann_is_softmax_however_large_the_values() -> None:
 def test_schedules_by_hand() -> None:
     fall = linear(1.0, 0.1, 10)
     assert [fall(0), fall(5), fall(10), fall(99)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    decay = multiplicative(1.0, 0.5, floor=0.2)
-    assert [decay(0), decay(1), decay(2), decay(3)] == [1.0, 0.5, 0.25, 0.2]
 
 
 def feed(agent: Agent, steps: int, end: int = 10**9) -> list[int]:

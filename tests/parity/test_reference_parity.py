@@ -1,0 +1,198 @@
+"""The reference agent gives the compiled engine's weights, both in float64, and Keras' Q values."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cases import OPTIMIZERS, Case, grid, pairs_of_settings, steps
+from engines import CompiledEngine, ReferenceEngine
+
+from kerasrl_runner.files.weights_file import Layer, WeightsFile, read_weights, write_weights
+from kerasrl_runner.parts.memory import SequentialMemory
+from kerasrl_runner.parts.model import build_q_network
+from kerasrl_runner.parts.weights import layers_of, set_layers
+from kerasrl_runner.reference.agent import Agent
+from kerasrl_runner.reference.network import Dense, Network
+from kerasrl_runner.reference.replay import ReplayMemory
+
+SHIPPED = Path(__file__).parents[2] / "weights" / "cartpole.h5"
+TOLERANCE = 1e-10  # of the largest |weight|, after 200 updates in a row; seen: 1e-15
+MISTAKE = 1e-3  # what a wrong agent differs by at least
+Q_TOLERANCE = 1e-6  # of the largest |Q|, float32
+
+GRID = grid("Adam", "SGD", "RMSprop")
+# Each pair of settings occurs; the whole grid is among the slow tests.
+PAIRS = [9, 13, 17, 18, 27, 44, 52, 74, 79, 83, 84, 94]
+OTHERS = [
+    Case(False, True, False, "", "RMSprop-centered-momentum"),
+    Case(True, False, True, "", "Adam-polynomial"),
+    Case(False, True, False, "avg", "Adam-clipnorm"),
+    Case(True, True, False, "", "Adam-amsgrad-clipvalue"),
+    Case(False, False, False, "", "SGD-exponential-nesterov-global"),
+    Case(False, True, True, "max", "Adam", window_length=3),
+]
+SOFT, HARD = Case(False, True, True, "max", "Adam"), Case(True, False, True, "", "Adam")
+
+
+class Outcome(NamedTuple):
+    """What 200 updates left behind."""
+
+    weights_before: list[np.ndarray]
+    losses: list[float]
+    online: np.ndarray  # [P]
+    target: np.ndarray  # [P]
+    memory_generator: dict[str, Any]
+
+
+@functools.cache
+def compiled(case: Case) -> Outcome:
+    engine = CompiledEngine(case, dtype="float64")
+    before = engine.agent.model.get_weights()
+    losses = list(engine.losses())
+    state = engine.agent.memory._generator.bit_generator.state
+    return Outcome(before, losses, engine.online(), engine.target(), state)
+
+
+def reference(case: Case, **changed: Any) -> Outcome:
+    before = compiled(case).weights_before
+    engine = ReferenceEngine(case, before, dtype="float64", **changed)
+    losses = list(engine.losses())
+    state = engine.agent.memory.rng.bit_generator.state
+    return Outcome(before, losses, engine.online(), engine.target(), state)
+
+
+def difference(ours: Outcome, theirs: Outcome) -> float:
+    """The largest of the weights, relative to the largest weight."""
+    return max(
+        np.abs(mine - other).max() / np.abs(other).max()
+        for mine, other in ((ours.online, theirs.online), (ours.target, theirs.target))
+    )
+
+
+def assert_same(case: Case) -> None:
+    ours, theirs = reference(case), compiled(case)
+    assert difference(ours, theirs) <= TOLERANCE
+    np.testing.assert_allclose(ours.losses, theirs.losses, rtol=TOLERANCE, atol=TOLERANCE)
+    assert ours.memory_generator == theirs.memory_generator
+
+
+@pytest.mark.parametrize("case", [*(GRID[i] for i in PAIRS), *OTHERS], ids=lambda case: case.name)
+def test_equal_weights_after_200_updates_in_a_row(case):
+    assert_same(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", [c for i, c in enumerate(GRID) if i not in PAIRS], ids=lambda case: case.name
+)
+def test_equal_weights_over_the_rest_of_the_grid(case):
+    assert_same(case)
+
+
+def test_all_pairs_of_settings_and_all_optimizers_occur_in_the_fast_cases():
+    fast = [GRID[index] for index in PAIRS]
+    assert pairs_of_settings(fast) == pairs_of_settings(GRID)
+    assert {case.optimizer for case in (*fast, *OTHERS)} == set(OPTIMIZERS)
+
+
+class IgnoresTerminals(Agent):
+    def td_target(self, reward, next_state, terminated):
+        return super().td_target(reward, next_state, np.zeros_like(terminated))
+
+
+class ForgetsTheTarget(Agent):
+    def copy_to_target(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("case", "changed"),
+    [
+        (SOFT, {"gamma": 0.95 * 0.99}),
+        (SOFT, {"target_rate": 1.0}),
+        (SOFT, {"target_rate": 0.011}),
+        (SOFT, {"agent_class": IgnoresTerminals}),
+        (SOFT, {"double": False}),
+        (SOFT, {"huber_clip": 0.7}),
+        (HARD, {"gamma": 0.95 * 0.99}),
+        (HARD, {"target_interval": 1}),
+        (HARD, {"agent_class": IgnoresTerminals}),
+        (HARD, {"agent_class": ForgetsTheTarget}),
+    ],
+    ids=lambda value: value.name if isinstance(value, Case) else str(*value),
+)
+def test_a_wrong_agent_is_caught(case, changed):
+    assert difference(reference(case, **changed), compiled(case)) > MISTAKE
+
+
+@pytest.mark.parametrize("window_length", [1, 3])
+def test_equal_seeds_draw_equal_transitions(window_length):
+    capacity = 60
+    theirs = SequentialMemory(capacity, window_length, generator=np.random.default_rng(9))
+    ours = ReplayMemory(capacity, (4,), np.random.default_rng(9), window_length)
+    for number, step in zip(range(3 * capacity), steps(), strict=False):
+        theirs.append(step.observation, step.action, step.reward, step.terminated)
+        ours.append(step.observation, step.action, step.reward, step.terminated)
+        if step.last is not None:
+            theirs.end_episode(step.last)
+            ours.end_episode(step.last)
+        if number > window_length:
+            expected, drawn = theirs.sample_batch(16), ours.sample(16)
+            for name in expected._fields:
+                np.testing.assert_array_equal(getattr(drawn, name), getattr(expected, name))
+
+
+def load_by_this_project(model: Any, path: Path) -> None:
+    set_layers(model, read_weights(path))
+
+
+def load_by_keras(model: Any, path: Path) -> None:
+    model.load_weights(str(path))
+
+
+LOADERS = pytest.mark.parametrize("load", [load_by_this_project, load_by_keras])
+
+
+def keras_twin(network: Network) -> Any:
+    layers = [("Dense", {"units": d.units, "activation": d.activation}) for d in network.hidden]
+    return build_q_network(layers, (1, network.input_size), network.action_count)
+
+
+def assert_same_q(network: Network, model: Any) -> None:
+    states = np.random.default_rng(2).uniform(-1, 1, (256, 1, 4)).astype(np.float32)
+    theirs = np.asarray(model(states))  # [B, A]
+    ours = network.q_values(states[:, 0])  # [B, A]
+    assert np.abs(ours - theirs).max() <= Q_TOLERANCE * np.abs(theirs).max()
+
+
+@LOADERS
+def test_shipped_weights_have_the_q_values_that_keras_gives_them(load):
+    network = Network(4, [Dense(24, "relu"), Dense(24, "relu")], 2, np.random.default_rng(0))
+    file = read_weights(SHIPPED)
+    network.set_weights([value for layer in file.layers for _, value in layer.weights])
+    model = keras_twin(network)
+    load(model, SHIPPED)
+    assert_same_q(network, model)
+
+
+@LOADERS
+def test_weights_that_the_reference_learned_have_its_q_values_in_keras(load, tmp_path):
+    engine = ReferenceEngine(Case(False, True, False, "", "Adam"))
+    list(engine.losses(50))
+    network = engine.agent.online_network
+    model, learned = keras_twin(network), iter(network.get_weights())
+    layers = tuple(
+        Layer(layer.name, tuple((name, next(learned)) for name, _ in layer.weights))
+        for layer in layers_of(model)
+    )
+    write_weights(tmp_path / "learned.h5", WeightsFile(layers, {}), overwrite=False)
+    load(model, tmp_path / "learned.h5")
+    assert_same_q(network, model)
