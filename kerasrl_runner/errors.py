@@ -56,6 +56,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def shortened(text: object, most: int = 300) -> str:
-    """What an error says, or what was received, as long as a person reads it."""
+    """What an error says or what was received: as long as a person reads, no control codes."""
     said = str(text)
-    return said if len(said) <= most else f"{said[: most - 3]}..."
+    said = said if len(said) <= most else f"{said[: most - 3]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)

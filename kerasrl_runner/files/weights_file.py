@@ -19,7 +19,7 @@ import numpy as np
 from kerasrl_runner.errors import WeightsError, shortened
 from kerasrl_runner.files.atomic import replacing
 from kerasrl_runner.files.hdf5 import MAX_BYTES, Hdf5, Refused
-from kerasrl_runner.files.nesting import check_depth
+from kerasrl_runner.files.plain import check_plain
 
 
 class Layer(NamedTuple):
@@ -134,7 +134,7 @@ def _attributes(file: Hdf5) -> dict[str, Any]:
             continue
         if isinstance(value, str) and value.startswith("{"):
             value = json.loads(value)
-            check_depth(value)
+            check_plain(value)
         own[key] = value
     return own
 

@@ -93,7 +93,7 @@ class Layer(RootModel[dict[str, dict[str, Any]]]):
 class Model(_Section):
     """The layers between the observation and the Q head; both ends are added."""
 
-    layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_tuple)]
+    layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_tuple)] = Field(max_length=500)
 
 
 class Memory(_Section):
@@ -276,6 +276,13 @@ class Preset(_Section):
     fit: Fit = Fit()
     evaluate: Evaluate = Evaluate()
     test: Test = Test()
+
+    @field_validator("name")
+    @classmethod
+    def _fits_a_file_system(cls, name: str) -> str:
+        if len(name.encode("utf-8")) > 200:
+            raise ValueError("expected at most 200 bytes in UTF-8: it names folders and files")
+        return name
 
     # Where the file lay: its modules can be imported. Not part of what the preset says.
     _folder: Path | None = PrivateAttr(default=None)
