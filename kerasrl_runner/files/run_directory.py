@@ -46,7 +46,7 @@ class RunDirectory:
         """What run.json says. Raises RunError where it is missing or broken."""
         try:
             record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{self.path} is no run directory: run.json: {error}.") from error
         if not isinstance(record, dict):
             raise RunError(f"{self.path}/run.json: expected a JSON object.")

@@ -41,6 +41,11 @@ class WeightsFile:
     layers: tuple[Layer, ...]
     attributes: dict[str, Any]
 
+    @property
+    def numbers(self) -> int:
+        """How many there are in all the arrays."""
+        return sum(value.size for layer in self.layers for _, value in layer.weights)
+
 
 def check_suffix(path: Path) -> None:
     """Raises WeightsError for anything but .h5, and for the .weights.h5 of another format (D11)."""

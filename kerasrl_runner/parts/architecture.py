@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.errors import WeightsError, shortened
 from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.imports import imported_class
-from kerasrl_runner.parts.model import DuelingHead
+from kerasrl_runner.parts.model import DuelingHead, at_most
+from kerasrl_runner.parts.trust import add_layer, check_config, layer_class
 
 # What a layer was called, and what only shaped its training, makes no other network.
 _NOT_COMPARED = ("name", "seed")
 _NOT_COMPARED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 # What Keras adds and the input's shape, recorded once, already says.
 _NOT_RECORDED = ("batch_input_shape", "dtype", "trainable")
+# What layers with a random stream keep of it, which is in no file.
+_STATE = 1_000
 
 
 def architecture_of(model: Any) -> dict[str, Any]:
@@ -28,26 +30,29 @@ def architecture_of(model: Any) -> dict[str, Any]:
     }
 
 
-def model_of(architecture: dict[str, Any]) -> Any:
-    """The Keras Sequential that `architecture` describes, with fresh weights.
+def model_of(architecture: dict[str, Any], numbers: int) -> Any:
+    """The Keras Sequential that `architecture` describes, its weights all zero.
+
+    Args:
+        numbers: how many weights there are to be put into it; a description of more is refused.
 
     Raises:
-        WeightsError: not such a description, or a layer that cannot be built.
+        WeightsError: not such a description, a layer that cannot be built or is never built from
+            a file, or a layer of a module that is not imported.
     """
-    if _holds_code(architecture):
-        raise WeightsError(
-            "the weights' architecture cannot be built: a Lambda layer carries code and is never "
-            "built from a file."
-        )
     try:
-        model = keras.Sequential(
-            [keras.layers.InputLayer(input_shape=tuple(architecture["input_shape"]))]
-        )
-        for entry in architecture["layers"]:
-            model.add(_class_of(entry["class"]).from_config(entry["config"]))
+        model = keras.Sequential()
+        with at_most(numbers + _STATE):
+            shape = tuple(architecture["input_shape"])
+            add_layer(model, keras.layers.InputLayer(input_shape=shape))
+            for entry in architecture["layers"]:
+                check_config(entry["config"])
+                add_layer(model, layer_class(entry["class"]).from_config(entry["config"]))
+    except WeightsError:
+        raise
     except Exception as error:  # a foreign or broken description raises anything inside Keras
         raise WeightsError(
-            f"the weights' architecture cannot be built: {error}. Expected a file that "
+            f"the weights' architecture cannot be built: {shortened(error)}. Expected a file that "
             f"kerasrl-runner wrote from a Sequential."
         ) from error
     return model
@@ -55,7 +60,10 @@ def model_of(architecture: dict[str, Any]) -> Any:
 
 def check_same(expected: dict[str, Any], received: dict[str, Any]) -> None:
     """Raises WeightsError naming the first difference between two architectures (D11b)."""
-    left, right = _comparable(expected), _comparable(received)
+    try:
+        left, right = _comparable(expected), _comparable(received)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise WeightsError("the architecture that these weights record is damaged.") from error
     for number, (mine, theirs) in enumerate(zip(left, right, strict=False)):
         if mine != theirs:
             raise WeightsError(
@@ -81,21 +89,6 @@ def _described(layer: Any) -> dict[str, Any]:
     return {"class": name, "config": config}
 
 
-def _class_of(name: str) -> Any:
-    if ":" in name:
-        return imported_class(name, keras.layers.Layer, "architecture")
-    return getattr(keras.layers, name)
-
-
-def _holds_code(part: Any) -> bool:
-    """Whether a Lambda, or the code of one, is anywhere in the description."""
-    if isinstance(part, dict):
-        return any(map(_holds_code, [*part.keys(), *part.values()]))
-    if isinstance(part, list | tuple):
-        return any(map(_holds_code, part))
-    return part in ("Lambda", "__lambda__")
-
-
 def _comparable(architecture: dict[str, Any]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [{"input_shape": list(architecture.get("input_shape", []))}]
     for layer in architecture.get("layers", []):
@@ -118,5 +111,7 @@ def _essence(part: Any) -> Any:
 def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
     keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
     return " and ".join(
-        f"{key} = {theirs.get(key)!r} where {mine.get(key)!r} was expected" for key in keys
+        f"{shortened(key)} = {shortened(repr(theirs.get(key)))} where "
+        f"{shortened(repr(mine.get(key)))} was expected"
+        for key in keys[:3]
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.errors import WeightsError, shortened
 from kerasrl_runner.files.weights_file import Layer, WeightsFile
 from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.parts.model import DuelingHead
@@ -44,8 +44,8 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
     if expected != received:
         raise WeightsError(
             f"these weights are of another architecture: expected shapes "
-            f"{_readable(expected)}, received {_readable(received)}. Use the preset they were "
-            f"trained with."
+            f"{shortened(_readable(expected))}, received {shortened(_readable(received))}. Use the "
+            f"preset they were trained with."
         )
     values = []
     for target, source in zip(targets, sources, strict=True):

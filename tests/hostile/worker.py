@@ -134,7 +134,7 @@ def _peak_bytes() -> int:
 
 
 def _main(kind: str) -> None:
-    for module in ("difflib", "encodings.unicode_escape"):  # loaded when first needed
+    for module in ("difflib", "encodings.unicode_escape", "pwd"):  # loaded when first needed
         importlib.import_module(module)
     if kind == "light":
         from hostile.readers import LIGHT as readers
