@@ -123,14 +123,16 @@ class Hdf5:
         """The attribute `name`, a list of texts; None where there is none."""
         for found, value in self._attributes(owner):
             if found == name:
-                if not all(isinstance(text, str) for text in value):
+                if value is None or not all(isinstance(text, str) for text in value):
                     raise Refused(f"{owner.path}/{name}: expected texts")
                 return value
         return None
 
     def scalars(self, owner: Node) -> dict[str, str | int | float]:
         """The attributes that are one text or number each; others are not looked at."""
-        return {name: value[0] for name, value in self._attributes(owner) if len(value) == 1}
+        return {
+            name: value[0] for name, value in self._attributes(owner) if value and not value[1:]
+        }
 
     def _step(self) -> None:
         self._steps_left -= 1
@@ -234,8 +236,8 @@ class Hdf5:
             else:
                 raise Damaged("a group in it is no tree")
 
-    def _attributes(self, owner: Node) -> Iterator[tuple[str, list[Any]]]:
-        """Each attribute of texts or numbers, section IV.A.2.m; all others are empty."""
+    def _attributes(self, owner: Node) -> Iterator[tuple[str, list[Any] | None]]:
+        """Each attribute of texts or numbers, section IV.A.2.m; None for any other."""
         for kind, content in owner.messages:
             if kind == _ATTRIBUTE_INFO:
                 self._only_small(content[2 + 2 * (content[1] & 1) :], owner)
@@ -252,7 +254,7 @@ class Hdf5:
             name = parts[0].split(b"\0")[0].decode("utf-8")
             yield name, self._values(parts[1], parts[2], content[position:])
 
-    def _values(self, datatype: bytes, dataspace: bytes, data: bytes) -> list[Any]:
+    def _values(self, datatype: bytes, dataspace: bytes, data: bytes) -> list[Any] | None:
         shape, number = shape_of(dataspace), number_type(datatype)
         kind, variable, size = datatype[0] & 15, datatype[1] & 15, size_of(datatype)
         count = 0 if shape is None else math.prod(shape)
@@ -267,7 +269,7 @@ class Hdf5:
             return [part.rstrip(b"\0").decode("utf-8") for part in parts]
         if kind == VARIABLE and variable == 1 and size == 16:
             return [self._heap_text(part).rstrip(b"\0").decode("utf-8") for part in parts]
-        return []
+        return None
 
     def _heap_text(self, reference: bytes) -> bytes:
         """A text of no fixed length, which lies in a global heap."""

@@ -123,8 +123,10 @@ def _layers(path: Path, file: Hdf5) -> tuple[Layer, ...]:
     layers, bytes_left = [], min(MAX_BYTES, file.size)
     for layer_name in layer_names:
         group = file.member(root, layer_name)
-        weights = []
-        for name in file.texts(group, "weight_names") or []:
+        names, weights = file.texts(group, "weight_names"), []
+        if names is None:
+            raise Refused(f"{group.path} has no weight_names")
+        for name in names:
             value = file.array(file.member(group, name), bytes_left)
             bytes_left -= value.nbytes
             weights.append((name, value))

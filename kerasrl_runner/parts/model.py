@@ -113,7 +113,7 @@ def with_dueling_head(model: Any, dueling_type: str) -> Any:
 
 
 def at_most(numbers: int) -> Any:
-    """A scope in which a network of more weights is refused by ValueError, before it takes memory."""
+    """A scope in which a network of more weights is a ValueError, before they take memory."""
     left = numbers
 
     def create(next_creator: Any, **arguments: Any) -> Any:
