@@ -8,7 +8,7 @@ from typing import Any
 
 from kerasrl_runner.build import ENGINES
 from kerasrl_runner.build import build as build_parts
-from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.errors import WeightsError, shortened
 from kerasrl_runner.files.weights_file import read_weights
 from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.parts.architecture import model_of
@@ -111,10 +111,12 @@ def build(
 def load_model(weights: str | Path) -> Any:
     """The Keras Sequential of a weights file: raw observations [B, W, *observation] -> Q [B, A].
 
-    The preset's observation_scale, if it has one, is the model's first layer (Rescaling).
+    The preset's observation_scale, if it has one, is the model's first layer (Rescaling). A weights
+    file is data: modules of its own layers are imported by you, before.
 
     Raises:
-        WeightsError: not a weights file of this project, or a broken one.
+        WeightsError: not a weights file of this project, a broken one, or one whose layers are of
+            a module that is not imported.
     """
     file = read_weights(Path(weights))
     architecture = file.attributes.get("architecture")
@@ -124,13 +126,19 @@ def load_model(weights: str | Path) -> Any:
             f"model yourself and call model.load_weights."
         )
     keras.Sequential()  # an agent in this process may have left Keras' classes in graph mode
-    network = model_of(architecture)
+    network = model_of(architecture, file.numbers)
     set_layers(network, file)
     scale = _observation_scale(file.attributes.get("preset"))
     if scale == 1.0:
         return network
-    rescaling = keras.layers.Rescaling(scale, input_shape=tuple(network.input_shape[1:]))
-    return keras.Sequential([rescaling, *network.layers])
+    try:
+        rescaling = keras.layers.Rescaling(scale, input_shape=tuple(network.input_shape[1:]))
+        return keras.Sequential([rescaling, *network.layers])
+    except (TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{weights}: its preset's observation_scale does not fit its network: "
+            f"{shortened(error)}"
+        ) from error
 
 
 def _observation_scale(preset_text: Any) -> Any:

@@ -65,3 +65,10 @@ def nearest(name: str, known: list[str]) -> str:
     lowered = {entry.lower(): entry for entry in known}  # difflib minds the case, people do not
     matches = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
     return f' Did you mean "{lowered[matches[0]]}"?' if matches else ""
+
+
+def shortened(text: object, most: int = 300) -> str:
+    """What an error says or what was received: as long as a person reads, no control codes."""
+    said = str(text)
+    said = said if len(said) <= most else f"{said[: most - 3]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)

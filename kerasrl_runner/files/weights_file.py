@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.errors import WeightsError, shortened
 from kerasrl_runner.files.atomic import replacing
-
-# Far above any network this project trains, far below what would exhaust a machine.
-MAX_BYTES = 1 << 30
+from kerasrl_runner.files.hdf5 import MAX_BYTES, Hdf5, Refused
+from kerasrl_runner.files.plain import check_plain
 
 
 class Layer(NamedTuple):
@@ -41,6 +40,11 @@ class WeightsFile:
 
     layers: tuple[Layer, ...]
     attributes: dict[str, Any]
+
+    @property
+    def numbers(self) -> int:
+        """How many there are in all the arrays."""
+        return sum(value.size for layer in self.layers for _, value in layer.weights)
 
 
 def check_suffix(path: Path) -> None:
@@ -82,61 +86,62 @@ def read_weights(path: Path) -> WeightsFile:
     """Read legacy .h5 weights of this project, tf_keras or Keras 3.
 
     Raises:
-        WeightsError: no such file, not HDF5, truncated, of another layout, too large, or with
-            weights that are NaN or infinite.
+        WeightsError: no such file, not HDF5, truncated, of another layout, too large, with links
+            or arrays that lead out of the file, or with weights that are NaN or infinite.
     """
     check_suffix(path)
     if not os.path.isfile(path):
         raise WeightsError(f"there is no weights file {path}.")
     try:
-        with h5py.File(path, "r") as file:
+        with path.open("rb") as opened:
+            file = Hdf5(opened)
             weights = WeightsFile(_layers(path, file), _attributes(file))
     except WeightsError:
         raise
-    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError, ... on broken files
+    except Refused as error:
+        raise WeightsError(f"{path}: {error}. Expected what save_weights writes.") from error
+    except Exception as error:  # what Python makes of broken bytes, of JSON, of the disk
         raise WeightsError(
-            f"{path} is not a readable HDF5 weights file: {error}. Expected what save_weights "
-            f"writes; a truncated download is the usual cause."
+            f"{path} is not a readable HDF5 weights file: {shortened(error)}. Expected what "
+            f"save_weights writes; a truncated download is the usual cause."
         ) from error
     _check_finite(path, weights)
     return weights
 
 
-def _layers(path: Path, file: Any) -> tuple[Layer, ...]:
-    root = file.get("model_weights", file)
-    if "layer_names" not in root.attrs:
+def _layers(path: Path, file: Hdf5) -> tuple[Layer, ...]:
+    root = file.root
+    if file.has(root, "model_weights"):  # a whole model's file
+        root = file.member(root, "model_weights")
+    layer_names = file.texts(root, "layer_names")
+    if layer_names is None:
         raise WeightsError(
             f"{path} holds no Keras weights in the legacy layout (no layer_names). Save them "
             f"with model.save_weights('name.h5')."
         )
-    layers, total = [], 0
-    for layer_name in _texts(root.attrs["layer_names"]):
-        group = root[layer_name]
-        weights = []
-        for name in _texts(group.attrs["weight_names"]):
-            dataset = group[name]
-            total += dataset.nbytes
-            if total > MAX_BYTES or dataset.dtype.kind not in "fiu":
-                raise WeightsError(
-                    f"{path}: {layer_name}/{name}: expected numbers, {MAX_BYTES >> 20} MiB at "
-                    f"most in all; received {dataset.dtype} of shape {dataset.shape}."
-                )
-            weights.append((name, np.asarray(dataset)))
+    # Every number takes its bytes of the file, so that no header can claim more than there is.
+    layers, bytes_left = [], min(MAX_BYTES, file.size)
+    for layer_name in layer_names:
+        group = file.member(root, layer_name)
+        names, weights = file.texts(group, "weight_names"), []
+        if names is None:
+            raise Refused(f"{group.path} has no weight_names")
+        for name in names:
+            value = file.array(file.member(group, name), bytes_left)
+            bytes_left -= value.nbytes
+            weights.append((name, value))
         layers.append(Layer(layer_name, tuple(weights)))
     return tuple(layers)
 
 
-def _attributes(file: Any) -> dict[str, Any]:
-    own = {}
-    for key, value in file.attrs.items():
+def _attributes(file: Hdf5) -> dict[str, Any]:
+    own: dict[str, Any] = {}
+    for key, value in file.scalars(file.root).items():
         if key in ("layer_names", "backend", "keras_version", "model_config", "training_config"):
             continue
-        if isinstance(value, bytes):
-            value = value.decode("utf-8")
-        elif isinstance(value, np.generic):
-            value = value.item()
         if isinstance(value, str) and value.startswith("{"):
             value = json.loads(value)
+            check_plain(value)
         own[key] = value
     return own
 
@@ -144,6 +149,9 @@ def _attributes(file: Any) -> dict[str, Any]:
 def _check_finite(path: Path, weights: WeightsFile) -> None:
     for layer in weights.layers:
         for name, value in layer.weights:
+            if value.dtype.kind == "f" and value.itemsize > 4:
+                with np.errstate(over="ignore"):  # Keras would make them infinite float32
+                    value = value.astype(np.float32)
             if not np.isfinite(value).all():
                 raise WeightsError(
                     f"{path}: {name} holds NaN or infinite numbers: the training diverged. Use "
@@ -153,7 +161,3 @@ def _check_finite(path: Path, weights: WeightsFile) -> None:
 
 def _names(names: list[str]) -> np.ndarray:
     return np.array([name.encode("utf-8") for name in names], dtype="S") if names else np.zeros(0)
-
-
-def _texts(names: Any) -> list[str]:
-    return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.errors import WeightsError, shortened
 from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.parts.comparison import NOT_RECORDED
 from kerasrl_runner.parts.dueling import is_foldable
-from kerasrl_runner.parts.imports import imported_class
-from kerasrl_runner.parts.model import DuelingHead
+from kerasrl_runner.parts.model import DuelingHead, at_most
+from kerasrl_runner.parts.trust import add_layer, check_config, layer_class
+
+# What layers with a random stream keep of it, which is in no file.
+_STATE = 1_000
 
 
 def architecture_of(model: Any) -> dict[str, Any]:
@@ -24,26 +27,29 @@ def architecture_of(model: Any) -> dict[str, Any]:
     }
 
 
-def model_of(architecture: dict[str, Any]) -> Any:
-    """The Keras Sequential that `architecture` describes, with fresh weights.
+def model_of(architecture: dict[str, Any], numbers: int) -> Any:
+    """The Keras Sequential that `architecture` describes, its weights all zero.
+
+    Args:
+        numbers: how many weights there are to be put into it; a description of more is refused.
 
     Raises:
-        WeightsError: not such a description, or a layer that cannot be built.
+        WeightsError: not such a description, a layer that cannot be built or is never built from
+            a file, or a layer of a module that is not imported.
     """
-    if _holds_code(architecture):
-        raise WeightsError(
-            "the weights' architecture cannot be built: a Lambda layer carries code and is never "
-            "built from a file."
-        )
     try:
-        model = keras.Sequential(
-            [keras.layers.InputLayer(input_shape=tuple(architecture["input_shape"]))]
-        )
-        for entry in architecture["layers"]:
-            model.add(_class_of(entry["class"]).from_config(entry["config"]))
+        model = keras.Sequential()
+        with at_most(numbers + _STATE):
+            shape = tuple(architecture["input_shape"])
+            add_layer(model, keras.layers.InputLayer(input_shape=shape))
+            for entry in architecture["layers"]:
+                check_config(entry["config"])
+                add_layer(model, layer_class(entry["class"]).from_config(entry["config"]))
+    except WeightsError:
+        raise
     except Exception as error:  # a foreign or broken description raises anything inside Keras
         raise WeightsError(
-            f"the weights' architecture cannot be built: {error}. Expected a file that "
+            f"the weights' architecture cannot be built: {shortened(error)}. Expected a file that "
             f"kerasrl-runner wrote from a Sequential."
         ) from error
     return model
@@ -59,18 +65,3 @@ def _described(layer: Any) -> dict[str, Any]:
     if getattr(keras.layers, name, None) is not type(layer):
         name = f"{type(layer).__module__}:{name}"
     return {"class": name, "config": config}
-
-
-def _class_of(name: str) -> Any:
-    if ":" in name:
-        return imported_class(name, keras.layers.Layer, "architecture")
-    return getattr(keras.layers, name)
-
-
-def _holds_code(part: Any) -> bool:
-    """Whether a Lambda, or the code of one, is anywhere in the description."""
-    if isinstance(part, dict):
-        return any(map(_holds_code, [*part.keys(), *part.values()]))
-    if isinstance(part, list | tuple):
-        return any(map(_holds_code, part))
-    return part in ("Lambda", "__lambda__")

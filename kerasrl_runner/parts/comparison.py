@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.errors import WeightsError, shortened
 
 # What a layer was called, and what only shaped its training, makes no other network.
 _NOT_COMPARED = ("name", "seed")
@@ -15,7 +15,10 @@ NOT_RECORDED = ("batch_input_shape", "dtype", "trainable")
 
 def check_same(expected: dict[str, Any], received: dict[str, Any]) -> None:
     """Raises WeightsError naming the first difference between two architectures (D11b)."""
-    left, right = _comparable(expected), _comparable(received)
+    try:
+        left, right = _comparable(expected), _comparable(received)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise WeightsError("the architecture that these weights record is damaged.") from error
     for number, (mine, theirs) in enumerate(zip(left, right, strict=False)):
         if mine != theirs:
             raise WeightsError(
@@ -51,5 +54,7 @@ def _essence(part: Any) -> Any:
 def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
     keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
     return " and ".join(
-        f"{key} = {theirs.get(key)!r} where {mine.get(key)!r} was expected" for key in keys
+        f"{shortened(key)} = {shortened(repr(theirs.get(key)))} where "
+        f"{shortened(repr(mine.get(key)))} was expected"
+        for key in keys[:3]
     )

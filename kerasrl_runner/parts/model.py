@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from kerasrl_runner.keras_rl import keras, tf
 from kerasrl_runner.parts.imports import imported_class
 
 Q_HEAD = "q_values"
+MOST_WEIGHTS = 1 << 27  # half a GiB; beside it stand the target network and the optimizer's state
 
 
 @keras.utils.register_keras_serializable("kerasrl_runner")
@@ -60,8 +62,18 @@ def build_q_network(
         dueling_type: "avg", "max" or "naive" for a dueling head, None for a plain one.
 
     Raises:
-        PresetError: Keras refuses a layer's arguments or place.
+        PresetError: Keras refuses a layer's arguments or place, or there are too many weights.
     """
+    with at_most(MOST_WEIGHTS):
+        return _build(layers, input_shape, nb_actions, dueling_type)
+
+
+def _build(
+    layers: Sequence[tuple[str, dict[str, Any]]],
+    input_shape: tuple[int, ...],
+    nb_actions: int,
+    dueling_type: str | None,
+) -> Any:
     model = keras.Sequential([keras.layers.InputLayer(input_shape=input_shape)])
     for number, (name, arguments) in enumerate(layers):
         key = f"model.layers.{number} ({name})"
@@ -98,6 +110,20 @@ def with_dueling_head(model: Any, dueling_type: str) -> Any:
     nb_actions = int(model.output_shape[-1])
     head = DuelingHead(nb_actions, dueling_type, name=Q_HEAD)
     return keras.Model(model.inputs, head(layers[-1].input))
+
+
+def at_most(numbers: int) -> Any:
+    """A scope in which a network of more weights is a ValueError, before they take memory."""
+    left = numbers
+
+    def create(next_creator: Any, **arguments: Any) -> Any:
+        nonlocal left
+        left -= math.prod(arguments["shape"] or ())
+        if left < 0:
+            raise ValueError(f"expected at most {numbers:,} weights in all its layers")
+        return next_creator(**arguments)
+
+    return tf.variable_creator_scope(create)
 
 
 def _flatten(model: Any) -> None:

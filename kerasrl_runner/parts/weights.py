@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.errors import WeightsError, shortened
 from kerasrl_runner.files.weights_file import Layer, WeightsFile
 from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.parts.dueling import fold, is_foldable, unfold
@@ -43,8 +43,8 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
     if expected != received:
         raise WeightsError(
             f"these weights are of another architecture: expected shapes "
-            f"{_readable(expected)}, received {_readable(received)}. Use the preset they were "
-            f"trained with."
+            f"{shortened(_readable(expected))}, received {shortened(_readable(received))}. Use the "
+            f"preset they were trained with."
         )
     values = []
     for target, source in zip(targets, sources, strict=True):

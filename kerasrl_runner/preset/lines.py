@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
-_HEADER = re.compile(r"^\s*\[+\s*([^\]]+?)\s*\]+")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_\-\"'. ]+?)\s*=")
-
 
 def line_of(text: str, key: str) -> int | None:
     """The 1-based line where `key` ("agent.gamma") or the nearest table above it is written.
@@ -15,14 +10,18 @@ def line_of(text: str, key: str) -> int | None:
     """
     best: tuple[int, int] | None = None
     table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            table = header[1].replace('"', "")
-            written = table
-        elif entry := _KEY.match(line):
-            written = f"{table}.{entry[1]}".lstrip(".").replace('"', "").replace(" ", "")
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip()
+        if line.startswith("["):
+            table = written = _plain(line.lstrip("[").partition("]")[0])
+        elif "=" in line:
+            written = _plain(f"{table}.{line.partition('=')[0]}").lstrip(".")
         else:
             continue
         if f"{key}.".startswith(f"{written}.") and (best is None or len(written) > best[0]):
             best = (len(written), number)
     return best[1] if best else None
+
+
+def _plain(key: str) -> str:
+    return key.replace('"', "").replace(" ", "")

@@ -14,18 +14,20 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from kerasrl_runner.errors import PresetError, nearest
+from kerasrl_runner.errors import PresetError, nearest, shortened
+from kerasrl_runner.files.plain import MOST_LEVELS
 from kerasrl_runner.files.shipped import shipped_folder
 from kerasrl_runner.preset.check import conflicts
 from kerasrl_runner.preset.lines import line_of
 from kerasrl_runner.preset.names import REFUSED_KEYS
 from kerasrl_runner.preset.schema import Preset
+from kerasrl_runner.preset.toml import parse_toml, read_toml
 
 # Tables that hold exactly one table, whose name is a class: another class replaces the whole.
 _ONE_TABLE = ("policy", "inner_policy", "optimizer", "learning_rate")
 
-# Deeper tables than anybody writes; beyond, reading and writing them would exhaust the stack.
-_MOST_KEYS = 20
+_MOST_EXTENDED = 20
+_MOST_PROBLEMS = 10  # said at once
 
 # pydantic speaks of Python's types, a preset's author of TOML's.
 _TOML_WORDS = {
@@ -68,7 +70,7 @@ def load_preset(
         data = _merge(data, _nested(keys, value))
         changed[".".join(keys)] = override
     data.setdefault("name", path.stem)
-    checked = _checked(data, path, path.read_text(encoding="utf-8"), changed)
+    checked = _checked(data, path, read_toml(path), changed)
     checked._folder = path.resolve().parent
     return checked
 
@@ -76,7 +78,7 @@ def load_preset(
 def preset_from_toml(text: str, source: str = "preset") -> Preset:
     """Read a resolved preset's text. Raises PresetError as `load_preset` does."""
     path = Path(source)
-    data = _parse(text, path)
+    data = parse_toml(text, path)
     data.setdefault("name", path.stem)
     return _checked(data, path, text, {})
 
@@ -91,25 +93,19 @@ def _find(preset: str) -> Path:
         path = Path(preset)
         with contextlib.suppress(RuntimeError):  # a home of nobody
             path = path.expanduser()
-        if not os.path.isfile(path):  # unlike Path.is_file never raises
-            raise PresetError(f"there is no preset file {path}. Give an existing .toml file.")
+        # isfile never raises, unlike Path's; a device or a pipe is none.
+        if path.suffix != ".toml" or not os.path.isfile(path):
+            raise PresetError(
+                f"there is no preset file {shortened(path)}. Give an existing .toml file."
+            )
         return path
     known = known_presets()
     if preset not in known:
         raise PresetError(
-            f'there is no preset called "{preset}".{nearest(preset, list(known))} '
+            f'there is no preset called "{shortened(preset)}".{nearest(preset, list(known))} '
             f"Known: {', '.join(known)}. A file of your own is given with its .toml."
         )
     return known[preset]
-
-
-def _parse(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        raise PresetError(f"{path}: this is not TOML: {error}.") from error
-    except RecursionError as error:
-        raise PresetError(f"{path}: the tables are nested too deeply to read.") from error
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -117,18 +113,18 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in (link.resolve() for link in seen):
         chain = " -> ".join(str(link) for link in (*seen, path))
         raise PresetError(f"presets extend each other in a circle: {chain}. Break it in one file.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PresetError(f"cannot read {path}: {error}. Expected a TOML file in UTF-8.") from error
-    data = _parse(text, path)
+    if len(seen) > _MOST_EXTENDED:
+        raise PresetError(f"{path}: more than {_MOST_EXTENDED} presets extend one another.")
+    data = parse_toml(read_toml(path), path)
     base = data.pop("extends", None)
     if base is None:
         return data
     if not isinstance(base, str):
-        raise PresetError(f"{path}: extends: expected a preset's name or file, received {base!r}.")
+        raise PresetError(
+            f"{path}: extends: expected a preset's name or file, received {shortened(base)}."
+        )
     beside = path.parent / base
-    base_path = beside if base.endswith(".toml") and beside.is_file() else _find(base)
+    base_path = beside if base.endswith(".toml") and os.path.isfile(beside) else _find(base)
     return _merge(_read(base_path, (*seen, path)), data)
 
 
@@ -149,22 +145,20 @@ def _merge(base: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_override(override: str) -> tuple[list[str], Any]:
     key, equals, text = override.partition("=")
     keys = [part.strip() for part in key.split(".")]
-    if not equals or not all(keys) or len(keys) > _MOST_KEYS or not _is_utf8(override):
+    said = shortened(override, 80)
+    if not equals or not all(keys) or len(keys) > MOST_LEVELS or not _is_utf8(override):
         raise PresetError(
-            f"--set {_printable(override)}: expected KEY=VALUE in UTF-8 with dots between the "
-            f"parts of the key, such as agent.gamma=0.95."
+            f"--set {said}: expected KEY=VALUE in UTF-8 with dots between the parts of the key, "
+            f"such as agent.gamma=0.95."
         )
     try:
-        value = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
+        value = parse_toml(f"value = {text}", f"--set {said}")
+    except PresetError as error:
+        if not isinstance(error.__cause__, tomllib.TOMLDecodeError):
+            raise
         value = {}
     # More than one key means that the text held a line break: then it is a string as well.
     return keys, value["value"] if set(value) == {"value"} else text.strip()
-
-
-def _printable(text: str) -> str:
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _is_utf8(text: str) -> bool:
@@ -187,26 +181,35 @@ def _checked(data: dict[str, Any], path: Path, text: str, changed: Mapping[str, 
     def problem(key: str, message: str) -> str:
         for override_key, override in changed.items():
             if f"{key}.".startswith(f"{override_key}.") or f"{override_key}.".startswith(f"{key}."):
-                return f"--set {override}: {key}: {message}."
+                return f"--set {shortened(override, 80)}: {shortened(key, 80)}: {message}."
         line = line_of(text, key)
-        return f"{path}{f', line {line}' if line else ''}: {key}: {message}."
+        return f"{path}{f', line {line}' if line else ''}: {shortened(key, 80)}: {message}."
+
+    def refused(found: Sequence[tuple[str, str]], more: int) -> PresetError:
+        said = [problem(key, shortened(message, 1_000)) for key, message in found]
+        return PresetError("\n".join([*said, f"And {more} more problems."] if more else said))
 
     try:
         preset = Preset.model_validate(data)
     except ValidationError as error:
-        found = [_explain(entry) for entry in error.errors(include_url=False)]
-        raise PresetError("\n".join(problem(*entry) for entry in found)) from None
+        errors = error.errors(include_url=False)
+        found = [_explain(entry) for entry in errors[:_MOST_PROBLEMS]]
+        raise refused(found, len(errors) - len(found)) from None
     found = list(conflicts(preset))
     if found:
-        raise PresetError("\n".join(problem(*entry) for entry in found))
+        raise refused(found, 0)
     return preset
 
 
 def _explain(error: Mapping[str, Any]) -> tuple[str, str]:
     """A pydantic error as (key, what was expected and received)."""
-    location = [str(part) for part in error["loc"] if not _is_union_branch(str(part))]
-    key = ".".join(location)
     kind, received = error["type"], error["input"]
+    parts = [str(part) for part in error["loc"]]
+    location = [part for part in parts[:-1] if not _is_union_branch(part)]
+    # What the file itself calls "int" or "a[b]" is no branch.
+    if kind == "extra_forbidden" or not _is_union_branch(parts[-1]):
+        location.append(parts[-1])
+    key = ".".join(location)
     if kind == "extra_forbidden":
         if key in REFUSED_KEYS:
             return key, f"not in a preset: {REFUSED_KEYS[key]}"
@@ -219,17 +222,12 @@ def _explain(error: Mapping[str, Any]) -> tuple[str, str]:
         return key or "preset", message.rstrip(".")
     for pydantics, tomls in _TOML_WORDS.items():
         message = re.sub(pydantics, tomls, message)
-    return key, f"{message}, received {_shown(received)}"
+    return key, f"{message}, received {shortened(repr(received), 80)}"
 
 
 def _is_union_branch(part: str) -> bool:
     """pydantic names the branch of a union in the location, which is no key of the file."""
     return part in ("int", "float") or "[" in part
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _fields_at(location: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ from kerasrl_runner.build import build_agent, build_environment
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.display import can_open_window
 from kerasrl_runner.environments.seeds import TEST, check_seed
-from kerasrl_runner.errors import RunError, UsageError, WeightsError
+from kerasrl_runner.errors import RunError, UsageError, WeightsError, shortened
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_finished
 from kerasrl_runner.files.shipped import shipped_folder
 from kerasrl_runner.files.weights_file import WeightsFile, read_weights
 from kerasrl_runner.keras_rl import Callback
 from kerasrl_runner.pictures.video import check_video_path, video
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
+from kerasrl_runner.preset.modules import modules_of
 from kerasrl_runner.runs.evaluation import Episode, Score
 from kerasrl_runner.runs.rendering import check_rendering
 from kerasrl_runner.runs.signals import stopping
@@ -74,14 +76,18 @@ def find_subject(
 
     Raises:
         UsageError: a run and weights both, or weights that do not say their preset.
-        RunError, PresetError, WeightsError: what was named is not there or does not fit.
+        RunError, PresetError, WeightsError: what was named is not there or does not fit, or
+            weights whose preset, named by nobody else, would have modules imported.
     """
     if run is not None and weights is not None:
         raise UsageError("--run and --weights both say what to test; give one of them.")
     named = preset if preset is None or isinstance(preset, Preset) else load_preset(preset)
     if weights is not None:
         path = Path(weights)
-        return _of_file(path, named, f"the weights {path}", None)
+        subject = _of_file(path, named, f"the weights {path}", None)
+        if named is None:
+            _check_modules(subject)
+        return subject
     directory = find_run(run) if run is not None else None
     if directory is None:
         directory = newest_finished(named.name if named else None)
@@ -108,7 +114,7 @@ def _of_file(path: Path, named: Preset | None, origin: str, run: RunDirectory | 
         recorded = preset_from_toml(str(weights.attributes["preset"]), str(path))
         if run is not None:
             folder = run.record().get("preset_folder")
-            recorded._folder = Path(folder) if folder else None
+            recorded._folder = Path(folder) if isinstance(folder, str) and folder else None
     if named is None and recorded is None:
         raise UsageError(f"{path} does not say which preset it is of; give --preset.")
     if named is not None and recorded is not None and named.env.id != recorded.env.id:
@@ -119,6 +125,19 @@ def _of_file(path: Path, named: Preset | None, origin: str, run: RunDirectory | 
     preset = named or recorded
     assert preset is not None
     return Subject(preset, weights, path, origin, run)
+
+
+def _check_modules(subject: Subject) -> None:
+    """Weights are data: what nobody but their file names is not imported, and so not run."""
+    missing = sorted(modules_of(subject.preset) - set(sys.modules))
+    if missing:
+        beside = subject.path.parent
+        run = f", the run by --run {beside}" if (beside / "run.json").is_file() else ""
+        raise WeightsError(
+            f"{subject.path} says that it needs {shortened(', '.join(missing))}. A weights file is "
+            f"data and imports nothing by itself: name the preset by --preset{run}, or import "
+            f"that yourself before."
+        )
 
 
 def play_subject(

@@ -89,6 +89,23 @@ def with_nan(folder: Path) -> None:
         file["layer_1"]["layer_1/bias:0"][3] = np.nan
 
 
+def weights_of_a_module(folder: Path) -> None:
+    """The module lies beside them: an import would find it."""
+    shutil.copy(Path(__file__).with_name("worlds.py"), folder / "strangers.py")
+    weights()(folder)
+    with h5py.File(folder / "weights.h5", "r+") as file:
+        file.attrs["preset"] = SMALL.format(id="strangers:Corridor-v0")
+
+
+def outside(folder: Path) -> None:
+    weights()(folder)
+    (folder / "secret").write_bytes(bytes(96))
+    with h5py.File(folder / "weights.h5", "r+") as file:
+        del file["layer_1"]["layer_1/bias:0"]
+        storage = [(str(folder / "secret"), 0, 96)]
+        file["layer_1"].create_dataset("layer_1/bias:0", (24,), "f4", external=storage)
+
+
 def other_suffix(folder: Path) -> None:
     weights()(folder)
     (folder / "weights.h5").rename(folder / "my.weights.h5")
@@ -210,6 +227,16 @@ CASES = [
          other_suffix),
     Case("weights that are NaN", "test --weights weights.h5", 1,
          ("layer_1/bias:0 holds NaN", "best weights"), with_nan),
+    Case("weights that would import a module", "test --weights weights.h5", 1,
+         ("needs strangers", "imports nothing by itself", "--preset"), weights_of_a_module),
+    Case("weights in the file of another", "test --weights weights.h5", 1,
+         ("another file", "plain array"), outside),
+    Case("huge network", "fit --preset mine.toml", 2,
+         ("model.layers.0 (Dense)", "at most 134,217,728 weights"),
+         preset(MODEL("{ Dense = { units = 1_000_000_000 } }"))),
+    Case("preset that is none", "fit --preset /dev/zero", 2, ("no preset file", ".toml")),
+    Case("number beyond 64 bits", "fit --set env.kwargs.x=99999999999999999999", 2,
+         ("--set env.kwargs.x", "64 bits")),
     Case("video of an unknown kind", "test --weights weights.h5 --video film.avi", 2,
          ("film.avi", ".mp4 or .gif"), weights()),
     Case("video below a file", "test --weights weights.h5 --episodes 1 --video file/film.mp4", 1,

@@ -96,7 +96,7 @@ def test_an_architecture_survives_json_and_is_built_again(
     model = build_q_network(layers, shape, 2, dueling_type)
     told = json.loads(json.dumps(architecture_of(model)))
     check_same(architecture_of(model), told)
-    again = model_of(told)
+    again = model_of(told, 10_000)
     set_layers(again, _file(model))
     states = np.random.default_rng(1).normal(size=(5, *shape)).astype(np.float32)
     np.testing.assert_allclose(
@@ -137,7 +137,7 @@ def test_a_lambda_in_a_file_is_never_built(nested: bool) -> None:
         inner = {"class_name": "Lambda", "config": code}
         layer = {"class": "TimeDistributed", "config": {"name": "t", "layer": inner}}
     with pytest.raises(WeightsError, match="cannot be built"):
-        model_of(json.loads(json.dumps(_told(layer))))
+        model_of(json.loads(json.dumps(_told(layer))), 10_000)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_a_lambda_in_a_file_is_never_built(nested: bool) -> None:
 )
 def test_a_broken_description_is_refused(told: Any) -> None:
     with pytest.raises(WeightsError, match="cannot be built"):
-        model_of(told)
+        model_of(told, 10_000)

@@ -1,0 +1,36 @@
+"""What a worker reads without TensorFlow: presets, `--set`, weights files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.preset import Preset, load_preset, preset_from_toml, preset_to_toml
+
+
+def preset(name: str, overrides: list[str]) -> None:
+    """A preset that is read says the same once it is written and read again."""
+    _reads_back(load_preset(name, overrides))
+
+
+def text(text: str) -> None:
+    _reads_back(preset_from_toml(text))
+
+
+def weights(path: str) -> None:
+    for layer in read_weights(Path(path)).layers:
+        for _, value in layer.weights:
+            assert np.isfinite(value).all()
+
+
+def _reads_back(preset: Preset) -> None:
+    assert "/" not in preset.name
+    assert preset.name == preset.name.rstrip("\n")
+    written = preset_to_toml(preset)
+    again = preset_from_toml(written.encode("utf-8").decode("utf-8"))
+    assert preset_to_toml(again) == written
+
+
+LIGHT = {"preset": preset, "text": text, "weights": weights}
