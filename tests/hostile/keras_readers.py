@@ -8,7 +8,8 @@ from typing import Any
 
 import kerasrl_runner
 from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.architecture import architecture_of, check_same, model_of
+from kerasrl_runner.parts.architecture import architecture_of, model_of
+from kerasrl_runner.parts.comparison import check_same
 from kerasrl_runner.parts.model import build_q_network
 
 sys.path.insert(0, os.getcwd())  # where evil.py lies: importing it would succeed
