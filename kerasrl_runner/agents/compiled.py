@@ -78,6 +78,16 @@ class CompiledDQNAgent(GuardedDQNAgent):
         self._update = None
         self.compiled = True
 
+    def prepare_learning(self) -> None:
+        """Make the update's program now, by an update on an empty batch that is taken back.
+
+        It takes seconds, in which no signal is heeded: better before anything is on disk.
+        """
+        assert self._update is not None, "nothing was computed yet"
+        kept = self.variables()
+        self._update(self._room)
+        self.set_variables(kept)
+
     def compute_batch_q_values(self, state_batch: Any) -> np.ndarray:
         """Q values [B, A] of a list of B states."""
         states = self.process_state_batch(state_batch)

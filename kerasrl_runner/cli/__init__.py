@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import sys
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import click
 
 from kerasrl_runner.errors import EXIT_INTERRUPTED, RunnerError, nearest
+from kerasrl_runner.runs.signals import Interrupted, interruptible
 
 _COMMANDS = ("fit", "test", "runs", "presets", "doctor")
 
@@ -43,15 +46,17 @@ def _group() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    atexit.register(gc.freeze)  # else the last collection walks for a second through TensorFlow
     try:
-        _group.main(arguments, prog_name="kerasrl-run", standalone_mode=False)
+        with interruptible():
+            _group.main(arguments, prog_name="kerasrl-run", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except RunnerError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (Interrupted, KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # `kerasrl-run presets show x | head`

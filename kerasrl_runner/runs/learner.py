@@ -121,4 +121,6 @@ def build_learner(
         return ReferenceLearner(preset, environment, agent)
     from kerasrl_runner.runs.keras_rl_learner import KerasRLLearner
 
+    if engine == "compiled":
+        agent.prepare_learning()
     return KerasRLLearner(environment, agent)
