@@ -152,11 +152,7 @@ def _optimizer(optimizer: Optimizer) -> optimizers.Optimizer:
     if name not in _OPTIMIZERS:
         raise _refused(key, f"it has {', '.join(_OPTIMIZERS)}")
     arguments = {k: v for k, v in settings.items() if k != "name"}
-    known = [
-        field.name
-        for field in dataclasses.fields(_OPTIMIZERS[name])
-        if field.init and field.name != "float32_constants"
-    ]
+    known = [field.name for field in dataclasses.fields(_OPTIMIZERS[name]) if field.init]
     for argument, value in arguments.items():
         if argument not in known:
             raise _refused(f"{key}: {argument}", f"it has {', '.join(known)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -47,6 +48,10 @@ def _group() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     atexit.register(gc.freeze)  # else the last collection walks for a second through TensorFlow
+    # Read when NumPy is loaded, which no module has done so far. Its matrix products are those of
+    # the reference engine; on a busy machine two threads waited for each other up to 100 ms.
+    threads = os.environ.get("KERASRL_THREADS") or "1"
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS") or threads
     try:
         with interruptible():
             _group.main(arguments, prog_name="kerasrl-run", standalone_mode=False)
