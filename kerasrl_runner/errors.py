@@ -26,6 +26,15 @@ class PresetError(RunnerError):
     exit_code = EXIT_USAGE
 
 
+class EngineRefusal(PresetError, ValueError):
+    """A model that the compiled engine would compute wrongly; a ValueError for a script."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"{reason}. Use --engine keras-rl, in a script kerasrl_runner.keras_rl.GuardedDQNAgent."
+        )
+
+
 class EnvironmentFailed(RunnerError):
     """An environment that cannot be made, or that raised or returned nonsense while it ran."""
 

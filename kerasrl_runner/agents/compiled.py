@@ -12,8 +12,9 @@ import numpy as np
 from kerasrl_runner.agents.guarded import GuardedDQNAgent
 from kerasrl_runner.agents.xla.acting import UnaskedQValues, forward_for
 from kerasrl_runner.agents.xla.update import CompiledUpdate
+from kerasrl_runner.errors import EngineRefusal
 from kerasrl_runner.files.weights_file import WeightsFile
-from kerasrl_runner.keras_rl import EpsGreedyQPolicy
+from kerasrl_runner.keras_rl import EpsGreedyQPolicy, keras
 from kerasrl_runner.parts.model import copy_model
 from kerasrl_runner.parts.optimizers import new_style_optimizer
 
@@ -32,7 +33,8 @@ class CompiledDQNAgent(GuardedDQNAgent):
         dtype: "float32" or "float64"; the model must be of the same.
 
     Raises:
-        ValueError: as GuardedDQNAgent, or gradient_steps below 1.
+        ValueError: as GuardedDQNAgent, gradient_steps below 1, or an EngineRefusal of a model
+            with several inputs or with layers that keep a state between calls.
     """
 
     def __init__(
@@ -153,10 +155,21 @@ class CompiledDQNAgent(GuardedDQNAgent):
 
     def _adopt(self, model: Any) -> tuple[Any, Any]:
         if len(model.inputs) != 1:
-            raise ValueError(
-                f"the compiled engine takes one input, this model has {len(model.inputs)}; use "
-                f"kerasrl_runner.keras_rl.GuardedDQNAgent"
+            raise EngineRefusal(
+                f"the compiled engine takes one input, this model has {len(model.inputs)}"
             )
+        for layer in model.layers:
+            if layer.stateful:
+                raise EngineRefusal(
+                    f"the compiled engine carries no state from call to call, as stateful=True of "
+                    f"{type(layer).__name__} {layer.name!r} asks for (keras-rl does where the "
+                    f"model takes batches of any size)"
+                )
+            if isinstance(layer, keras.layers.SpectralNormalization):
+                raise EngineRefusal(
+                    f"the compiled engine cannot follow SpectralNormalization {layer.name!r}, "
+                    f"which assigns its weights while it is called"
+                )
         return contextlib.nullcontext(), model
 
     def _sync(self) -> None:

@@ -185,6 +185,100 @@ def test_several_inputs_are_for_the_guarded_agent():
         agent_of(keras.Model([first, second], keras.layers.Dense(2)(joined)))
 
 
+STATEFUL = {
+    "LSTM": lambda: [keras.layers.LSTM(2, stateful=True)],
+    "GRU": lambda: [keras.layers.GRU(2, stateful=True)],
+    "SimpleRNN": lambda: [keras.layers.SimpleRNN(2, stateful=True)],
+    "RNN": lambda: [keras.layers.RNN(keras.layers.LSTMCell(2), stateful=True)],
+    "Bidirectional": lambda: [keras.layers.Bidirectional(keras.layers.GRU(2, stateful=True))],
+    "TimeDistributed": lambda: [
+        keras.layers.Reshape((1, 1, 4)),
+        keras.layers.TimeDistributed(keras.layers.LSTM(2, stateful=True)),
+        keras.layers.Flatten(),
+    ],
+    "Sequential": lambda: [keras.Sequential([keras.layers.LSTM(2, stateful=True)])],
+    "ConvLSTM2D": lambda: [
+        keras.layers.Reshape((1, 2, 2, 1)),
+        keras.layers.ConvLSTM2D(2, 1, stateful=True),
+        keras.layers.Flatten(),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_layer_that_keeps_its_state_between_calls_is_refused_by_name(name):
+    first = keras.layers.InputLayer(batch_input_shape=(1, 1, 4))
+    model = keras.Sequential([first, *STATEFUL[name](), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=rf"stateful=True of {name} '.*GuardedDQNAgent"):
+        agent_of(model)
+
+
+def test_a_recurrent_layer_without_such_a_state_is_taken():
+    model = keras.Sequential([keras.layers.GRU(2, input_shape=(3, 4)), keras.layers.Dense(2)])
+    fitted(agent_of(model, window=3), 50)
+
+
+@keras.utils.register_keras_serializable("tests")
+class Remembering(keras.layers.Layer):
+    """Adds what it was called with the last time, or how often it was called."""
+
+    def __init__(self, dtype_of_state: str = "float32", **kwargs):
+        super().__init__(**kwargs)
+        self.dtype_of_state = dtype_of_state
+
+    def build(self, input_shape):
+        self.memory = self.add_weight(
+            "memory", (), self.dtype_of_state, initializer="zeros", trainable=False
+        )
+
+    def call(self, inputs):
+        before = tf.cast(self.memory, inputs.dtype)
+        self.memory.assign(tf.cast(tf.reduce_sum(inputs), self.memory.dtype))
+        return inputs + before
+
+    def get_config(self):
+        return {**super().get_config(), "dtype_of_state": self.dtype_of_state}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+@pytest.mark.parametrize("attempt", [1, 2])  # also where another agent tried before
+def test_a_custom_layer_that_changes_as_it_acts_is_refused_by_its_weight(dtype, attempt):
+    model = network()
+    model.add(Remembering(dtype, name="mine"))
+    agent = agent_of(model)
+    with pytest.raises(ValueError, match=r"mine/memory.*--engine keras-rl"):
+        agent.compute_q_values([np.ones(4, np.float32)])
+
+
+def test_a_layer_that_assigns_its_trained_weights_is_refused_by_name():
+    layers = keras.layers
+    model = keras.Sequential(
+        [layers.Flatten(input_shape=(1, 4)), layers.SpectralNormalization(layers.Dense(2))]
+    )
+    with pytest.raises(ValueError, match=r"SpectralNormalization.*GuardedDQNAgent"):
+        agent_of(model)
+
+
+def test_a_preset_with_such_a_layer_is_told_the_other_engine(tmp_path, monkeypatch):
+    from kerasrl_runner.build import build
+    from kerasrl_runner.errors import PresetError
+    from kerasrl_runner.preset import load_preset
+
+    (tmp_path / "stubborn.py").write_text(
+        "from kerasrl_runner.keras_rl import keras\n"
+        "class Stubborn(keras.layers.Dense):\n"
+        "    def __init__(self, **kwargs):\n"
+        "        super().__init__(**kwargs)\n"
+        "        self.stateful = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    preset = load_preset(
+        "cartpole-kerasrl", ['model.layers=[{"stubborn:Stubborn"={units=3, name="keeper"}}]']
+    )
+    with pytest.raises(PresetError, match=r"'keeper'.*--engine keras-rl"):
+        build(preset)
+
+
 def test_a_memory_beyond_the_machine_is_refused_with_its_bytes():
     from kerasrl_runner.errors import PresetError
 

@@ -154,3 +154,10 @@ def test_a_network_of_two_inputs_trains(window: int) -> None:
     agent.fit(gymnasium.make("gyms:Pair-v0"), 12, verbose=0, nb_max_episode_steps=5)
     assert agent.step == 12
     assert not equal_weights(before, weights_of(agent))
+
+
+def test_a_soft_target_leaves_weights_that_are_whole_numbers_alone() -> None:
+    agent = make_agent(q_network(hidden=[keras.layers.Normalization()]))  # it has a count
+    before = weights_of(agent)
+    agent.fit(gymnasium.make("gyms:Constant-v0"), 10, verbose=0)
+    assert not equal_weights(before, weights_of(agent))

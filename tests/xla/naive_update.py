@@ -48,7 +48,8 @@ class NaiveUpdate:
     def move_target(self):
         if self.tau < 1:
             for old, new in zip(self.target.variables, self.online.variables, strict=True):
-                old.assign(self.tau * new + (1 - self.tau) * old)
+                if old.dtype.is_floating:
+                    old.assign(self.tau * new + (1 - self.tau) * old)
 
     def hard_update(self):
         self.target.set_weights(self.online.get_weights())

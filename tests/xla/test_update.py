@@ -19,10 +19,12 @@ from xla_cases import (
     compiled,
     convolutional,
     distance,
+    embedding,
     layers,
     learn,
     mlp,
     optimizers,
+    recurrent,
     settings,
     transitions,
 )
@@ -149,12 +151,27 @@ def test_a_loop_of_any_length_equals_single_calls(steps, updates):
         lambda: mlp(kernel_constraint=keras.constraints.MaxNorm(0.8)),
         lambda: mlp(lambda: layers.Dense(6, trainable=False)),
         lambda: mlp(lambda: layers.Dense(6, use_bias=False), layers.LeakyReLU),
+        lambda: mlp(layers.Normalization),  # it has a whole number among its weights
     ],
-    ids=["custom", "batchnorm", "weight-penalty", "activity-penalty", "limit", "frozen", "no-bias"],
+    ids="custom batchnorm weight-penalty activity-penalty limit frozen no-bias whole".split(),
 )
 @pytest.mark.parametrize("changes", [{"double": True}, {"target_model_update": 7}])
 def test_every_kind_of_layer(build, changes):
     assert compare(build, adam(), **changes) < TOLERANCE
+
+
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
+def test_a_recurrent_layer_learns(kind):
+    assert compare(lambda: recurrent(kind), adam(), updates=20, double=True) < TOLERANCE
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("changes", [{"double": True}, {"target_model_update": 7}])
+def test_an_embedding_learns(monkeypatch, flat, changes):
+    if not flat:
+        monkeypatch.setattr(parameters, "_FLAT_LIMIT", 10)
+    assert compiled(embedding, adam()())[0].parameters.are_flat == flat
+    assert compare(embedding, adam(), **changes) < TOLERANCE
 
 
 def test_batchnorm_with_gradient_steps():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 
@@ -41,18 +42,38 @@ class InPython(layers.Layer):
         return inputs + tf.ensure_shape(noise, inputs.shape)
 
 
-def mlp(*extra, dtype="float64", activation="tanh", shape=(2, 4), **dense):
-    """Return a small network; `extra` layers stand before its head."""
+@contextlib.contextmanager
+def built_in(dtype):
+    """Let Keras build models of this dtype, their weights drawn from one seed."""
     keras.utils.set_random_seed(7)
     keras.backend.set_floatx(dtype)
     try:
-        hidden = [layers.Dense(6, activation=activation, **dense) for _ in range(2)]
-        first = layers.Flatten(input_shape=shape)
-        model = keras.Sequential([first, *hidden, *[make() for make in extra]])
-        model.add(layers.Dense(ACTIONS))
+        yield
     finally:
         keras.backend.set_floatx("float32")
-    return model
+
+
+def mlp(*extra, dtype="float64", activation="tanh", shape=(2, 4), **dense):
+    """Return a small network; `extra` layers stand before its head."""
+    with built_in(dtype):
+        hidden = [layers.Dense(6, activation=activation, **dense) for _ in range(2)]
+        first = layers.Flatten(input_shape=shape)
+        parts = [first, *hidden, *[make() for make in extra], layers.Dense(ACTIONS)]
+        return keras.Sequential(parts)
+
+
+def embedding():
+    """Return a network that looks up five vectors, one for each of five ranges of a number."""
+    with built_in("float64"):
+        index = layers.Lambda(lambda x: tf.clip_by_value(3 * abs(x), 0, 4), input_shape=(2, 4))
+        parts = [index, layers.Embedding(5, 3), layers.Flatten(), layers.Dense(ACTIONS)]
+        return keras.Sequential(parts)
+
+
+def recurrent(kind):
+    """Return a network with a recurrent layer of that class."""
+    with built_in("float64"):
+        return keras.Sequential([kind(3, input_shape=(2, 4)), layers.Dense(ACTIONS)])
 
 
 def convolutional():

@@ -41,6 +41,7 @@ class Parameters:
 
     Attributes:
         trainable: the online model's trainable variables.
+        variables: all of the online model's variables: trainable, other floats, whole numbers.
         shapes: of all float weights, the trainable ones first.
         slices: where the weights of `online.variables[i]` lie in the flat vector [P + S]; None
             for whole numbers, which are no part of it.
@@ -57,11 +58,13 @@ class Parameters:
         self._optimizer = optimizer
         self.trainable: list[tf.Variable] = online.trainable_variables
         self._state = [v for v in online.non_trainable_variables if v.dtype.is_floating]
-        self.all_online = [*self.trainable, *self._state]
-        self.shapes = [tuple(variable.shape) for variable in self.all_online]
+        floats = [*self.trainable, *self._state]
+        self._whole = [v for v in online.variables if not v.dtype.is_floating]
+        self.variables = [*floats, *self._whole]
+        self.shapes = [tuple(variable.shape) for variable in floats]
 
         position = {id(variable): index for index, variable in enumerate(online.variables)}
-        order = [position[id(variable)] for variable in self.all_online]
+        order = [position[id(variable)] for variable in floats]
         self._all_target = [target.variables[index] for index in order]
         ends = itertools.accumulate((math.prod(shape) for shape in self.shapes), initial=0)
         cuts = dict(zip(order, itertools.starmap(slice, itertools.pairwise(ends)), strict=True))
@@ -92,14 +95,20 @@ class Parameters:
     def online_vector(self) -> tf.Tensor:
         """Return all float weights of the online network [P + S]."""
         if self._flat is None:
-            return _join(self.all_online)
+            return _join([*self.trainable, *self._state])
         if not self._state:
             return self._flat.read_value()
         return tf.concat([self._flat.read_value(), _join(self._state)], 0)
 
+    def online_values(self) -> list[tf.Tensor]:
+        """Return what `variables` hold."""
+        rest = [variable.read_value() for variable in (*self._state, *self._whole)]
+        return [*self.trainable_values(), *rest]
+
     def target_values(self) -> list[tf.Tensor]:
-        """Return all float weights of the target network, in their shapes."""
-        return split(self._target.read_value(), self.shapes)
+        """Return what `variables` are in the target network, which has no whole numbers apart."""
+        whole = [variable.read_value() for variable in self._whole]
+        return [*split(self._target.read_value(), self.shapes), *whole]
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """Let the optimizer step, as Keras would on separate variables."""

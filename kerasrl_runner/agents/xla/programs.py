@@ -110,6 +110,14 @@ class Program:
         """Whether every capture has a name, so that another agent's can take its place."""
         return None not in self.captured
 
+    def captures_in_use(self) -> set[int]:
+        """Return the ids of captured tensors that some operation takes.
+
+        Others were captured for the sake of a name alone, as by `tf.colocate_with`.
+        """
+        pairs = self.concrete.graph.captures
+        return {id(outer) for outer, inner in pairs if inner.consumers()}
+
     def handles(self, variables: Mapping[str, tf.Variable]) -> list[tf.Tensor]:
         """Return what to append to the inputs so that the program works on `variables`."""
         return [
@@ -176,6 +184,11 @@ def bound_program(
         if key is not None and program.shareable:
             _programs[key] = program
     return BoundProgram(program, variables)
+
+
+def forget(key: Hashable | None) -> None:
+    """Share the program of `key` no more."""
+    _programs.pop(key, None)
 
 
 def model_key(model: keras.Model) -> Hashable | None:

@@ -24,15 +24,32 @@ def replaced(owner: Any, **attributes: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def standing_in(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> Iterator[None]:
+def standing_in(
+    variables: Sequence[tf.Variable], values: Sequence[tf.Tensor], assigned: set[str]
+) -> Iterator[None]:
     """Let every read of a variable give the tensor instead, whichever layer holds it and where.
 
-    An assignment raises NotImplementedError: a layer that assigns its trainable weights while it
-    is called has no meaning for weights that live elsewhere.
+    The names of variables that a layer assigns meanwhile are added to `assigned`: that has no
+    meaning for weights that live elsewhere, so the traced program is worth nothing then.
     """
     with contextlib.ExitStack() as stack:
         for variable, value in zip(variables, values, strict=True):
-            stack.enter_context(replaced(variable, **_reads(variable.name, value)))
+            access = {**_reads(value), **_assignments(variable.name, value, assigned)}
+            stack.enter_context(replaced(variable, **access))
+        yield
+
+
+@contextlib.contextmanager
+def plain_recurrence(model: keras.Model) -> Iterator[None]:
+    """Let LSTM and GRU compute step by step, as other recurrent layers do.
+
+    Else each is two functions to choose from, one of them for a GPU, and XLA compiles a network
+    of one LSTM for half a minute instead of two seconds.
+    """
+    with contextlib.ExitStack() as stack:
+        for module in model.submodules:
+            if isinstance(module, keras.layers.LSTM | keras.layers.GRU):
+                stack.enter_context(replaced(module, _could_use_gpu_kernel=False))
         yield
 
 
@@ -66,21 +83,23 @@ def keyed_randomness(model: keras.Model, seed: Callable[[], tf.Tensor]) -> Itera
         yield
 
 
-def _reads(name: str, value: tf.Tensor) -> dict[str, Callable[..., tf.Tensor]]:
+def _reads(value: tf.Tensor) -> dict[str, Callable[..., tf.Tensor]]:
     """Return the public methods of a variable by which layers read it, giving `value`."""
-
-    def refuse(*_args: Any, **_kwargs: Any) -> tf.Tensor:
-        raise NotImplementedError(
-            f"a layer assigns its weight {name!r} while it is called; only weights that are not "
-            "trainable may be assigned there"
-        )
-
     return {
         "value": lambda: value,
         "read_value": lambda: value,
         "sparse_read": lambda indices, name=None: tf.gather(value, indices, name=name),
         "gather_nd": lambda indices, name=None: tf.gather_nd(value, indices, name=name),
-        "assign": refuse,
-        "assign_add": refuse,
-        "assign_sub": refuse,
     }
+
+
+def _assignments(
+    name: str, value: tf.Tensor, assigned: set[str]
+) -> dict[str, Callable[..., tf.Tensor]]:
+    """Return the public methods by which layers assign a variable, only taking note."""
+
+    def note(*_args: Any, **_kwargs: Any) -> tf.Tensor:
+        assigned.add(name)
+        return value
+
+    return {"assign": note, "assign_add": note, "assign_sub": note}

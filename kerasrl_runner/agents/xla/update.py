@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasrl_runner.agents.xla import programs
+from kerasrl_runner.agents.xla.batch import Batch
 from kerasrl_runner.agents.xla.parameters import Parameters
-from kerasrl_runner.agents.xla.tracing import keyed_randomness, standing_in
+from kerasrl_runner.agents.xla.tracing import keyed_randomness, plain_recurrence, standing_in
+from kerasrl_runner.errors import EngineRefusal
 from kerasrl_runner.keras_rl import keras, tf
 
 
@@ -19,45 +21,6 @@ class Learned(NamedTuple):
 
     metrics: np.ndarray  # [K, 3] loss, mean |TD error|, mean max Q; one row a gradient step
     weights: np.ndarray  # [P + S] the online network, cut by `slices`; [0] if not asked for
-
-
-class Batch:
-    """Room for the K batches of one call: write into the arrays, then call the update with it.
-
-    Attributes:
-        packed: [K, B, W] in the update's dtype; a row is state, action, reward, terminated (0 or
-            1), next state, or without the two states where those are separate.
-        states, next_states: [K, B, *state_shape] where a state is not of floats, else None.
-        tensors: the program's arguments, on the memory of these arrays.
-    """
-
-    def __init__(self, specs: Sequence[tf.TensorSpec]) -> None:
-        arrays = [programs.aligned_zeros(s.shape, np.dtype(s.dtype.as_numpy_dtype)) for s in specs]
-        self.packed: np.ndarray = arrays[0]
-        self.states: np.ndarray | None = arrays[1] if len(arrays) == 3 else None
-        self.next_states: np.ndarray | None = arrays[2] if len(arrays) == 3 else None
-        self.tensors = [programs.aliasing_tensor(array) for array in arrays]
-
-    def fill(
-        self,
-        states: np.ndarray,  # [K, B, *state_shape]
-        actions: np.ndarray,  # [K, B]
-        rewards: np.ndarray,  # [K, B]
-        next_states: np.ndarray,  # [K, B, *state_shape]
-        terminated: np.ndarray,  # [K, B]
-    ) -> None:
-        """Write transitions into the arrays; a leading axis of K = 1 may be missing."""
-        side = (self.packed.shape[2] - 3) // 2
-        if self.states is None or self.next_states is None:
-            shape = (*self.packed.shape[:2], side)
-            self.packed[..., :side] = np.reshape(states, shape)
-            self.packed[..., side + 3 :] = np.reshape(next_states, shape)
-        else:
-            self.states[...] = states
-            self.next_states[...] = next_states
-        self.packed[..., side] = actions
-        self.packed[..., side + 1] = rewards
-        self.packed[..., side + 2] = terminated
 
 
 class CompiledUpdate:
@@ -114,6 +77,7 @@ class CompiledUpdate:
         self.parameters = Parameters(online, target, optimizer, seed)
         self._key = self._program_key()
         self._calls: dict[int, programs.BoundProgram] = {}
+        self._assigned: set[str] = set()
 
     def new_batch(self, gradient_steps: int = 1) -> Batch:
         """Return room for the batches of calls with that many gradient steps."""
@@ -136,22 +100,30 @@ class CompiledUpdate:
             name: tells it from the other functions of an equal update; those share programs.
 
         Raises:
-            ValueError: a layer reads its weights in a way that cannot be redirected.
+            EngineRefusal: a layer assigns a weight as it is called (BatchNorm's averages apart),
+                or reads one in a way that cannot be redirected.
         """
         key = None if self._key is None else (name, *specs, self._key)
-        bound = programs.bound_program(
-            key, function, specs, self.parameters.named, jit_compile=self._jit_compile
-        )
+        with plain_recurrence(self._model):
+            bound = programs.bound_program(
+                key, function, specs, self.parameters.named, jit_compile=self._jit_compile
+            )
+        by_handle = set()
         if self.parameters.are_flat:
-            captured = {id(handle) for handle in bound.program.concrete.captured_inputs}
-            for variable in self.parameters.trainable:
-                if id(variable.handle) in captured:
-                    raise ValueError(f"a layer reads its weight {variable.name!r} by its handle")
+            used = bound.program.captures_in_use()
+            by_handle = {v.name for v in self.parameters.trainable if id(v.handle) in used}
+        if self._assigned or by_handle:
+            programs.forget(key)
+            does = "reads by its handle" if by_handle else "assigns while it is called"
+            weight = min(by_handle or self._assigned)
+            raise EngineRefusal(
+                f"the compiled engine cannot follow a layer that {does} its weight {weight!r}"
+            )
         return bound
 
     def q_values(self, states: tf.Tensor) -> tf.Tensor:
         """Return the online network's Q values [B, A] of states [B, *state_shape], to act on."""
-        return self._forward(states, self.parameters.trainable_values())
+        return self._forward(states, self.parameters.online_values())
 
     def _build(self, steps: int) -> programs.BoundProgram:
         function = self._learn_once if steps == 1 else self._learn_in_turn
@@ -198,14 +170,14 @@ class CompiledUpdate:
         rewards, terminated = packed[:, side + 1], packed[:, side + 2]  # [B], [B]
         taken = tf.one_hot(actions, self._nb_actions, dtype=self.dtype)  # [B, A]
 
-        weights = self.parameters.trainable_values()
-        next_value = self._next_value(next_states, weights)  # [B]
+        next_value = self._next_value(next_states)  # [B]
         # Mnih et al. (2015), algorithm 1: y = r if the episode terminated, else r + gamma * max Q
         td_target = rewards + self._gamma * (1.0 - terminated) * next_value  # [B]
 
+        weights = self.parameters.trainable_values()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            with standing_in(self.parameters.trainable, weights):
+            with standing_in(self.parameters.trainable, weights, self._assigned):
                 with keyed_randomness(self._model, self._randomness):
                     q_values = self._model(self._as_input(states), training=True)  # [B, A]
                 penalties = self._model.losses  # [] each: weight and activity regularizers
@@ -219,14 +191,13 @@ class CompiledUpdate:
         mean_max_q = tf.reduce_mean(tf.reduce_max(q_values, 1))  # []
         return tf.stack([loss, tf.reduce_mean(tf.abs(td_error)), mean_max_q])  # [3]
 
-    def _next_value(self, next_states: tf.Tensor, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    def _next_value(self, next_states: tf.Tensor) -> tf.Tensor:
         """Return the target network's value [B] of the next states."""
-        with standing_in(self.parameters.all_online, self.parameters.target_values()):
-            target_q = self._model(self._as_input(next_states), training=False)  # [B, A]
+        target_q = self._forward(next_states, self.parameters.target_values())  # [B, A]
         if not self._double:
             return tf.reduce_max(target_q, 1)  # [B]
         # van Hasselt et al. (2015), eq. 4: the online network chooses, the target one judges
-        best = tf.argmax(self._forward(next_states, weights), 1)  # [B]
+        best = tf.argmax(self.q_values(next_states), 1)  # [B]
         chosen = tf.one_hot(best, self._nb_actions, dtype=self.dtype)  # [B, A]
         return tf.reduce_sum(target_q * chosen, 1)  # [B]
 
@@ -239,8 +210,9 @@ class CompiledUpdate:
         linear = self._delta_clip * (size - 0.5 * self._delta_clip)
         return tf.where(size < self._delta_clip, squared, linear)
 
-    def _forward(self, states: tf.Tensor, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-        with standing_in(self.parameters.trainable, weights):
+    def _forward(self, states: tf.Tensor, values: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Return the Q values [B, A] of a network whose variables have these values."""
+        with standing_in(self.parameters.variables, values, self._assigned):
             return self._model(self._as_input(states), training=False)  # [B, A]
 
     def _as_input(self, states: tf.Tensor) -> tf.Tensor:
