@@ -18,9 +18,9 @@ Array = NDArray[Any]
 
 
 class Policy(Protocol):
-    """Chooses an action in [0, A) from q_values [A]; its schedules are functions of `count`."""
+    """Chooses an action in [0, A) from q_values [A]; its schedules are of the env step."""
 
-    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int: ...
+    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class EpsilonGreedy:
 
     epsilon: Schedule
 
-    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
-        if rng.random() < self.epsilon(count):
+    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int:
+        if rng.random() < self.epsilon(env_step):
             return int(rng.integers(q_values.size))
         return int(q_values.argmax())
 
@@ -42,10 +42,10 @@ class Boltzmann:
     tau: Schedule
     epsilon: Schedule = constant(1.0)  # noqa: RUF009  a function without state
 
-    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
-        if rng.random() >= self.epsilon(count):
+    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int:
+        if rng.random() >= self.epsilon(env_step):
             return int(q_values.argmax())
-        logits = q_values.astype(np.float64) / self.tau(count)  # [A]
+        logits = q_values.astype(np.float64) / self.tau(env_step)  # [A]
         weights = np.exp(logits - logits.max())  # [A], the maximum taken off: none overflows
         cumulative = weights.cumsum()  # [A]
         return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
@@ -66,11 +66,6 @@ class LearnResult(NamedTuple):
         """Mean loss of the batch."""
         return float(self.losses.mean())
 
-    @property
-    def mean_q(self) -> float:
-        """Mean of the states' highest Q value, keras-rl's metric of that name."""
-        return float(self.q_values.max(axis=1).mean())
-
 
 @dataclass
 class Agent:
@@ -78,7 +73,6 @@ class Agent:
 
     Exactly one of `target_rate` in (0, 1] (soft, after each learn step; 1: no delayed target) and
     `target_interval` (hard: copied every that many env steps, after the update).
-    `policy_count` names the count that the policy's schedules see: env_step, learn_step, episode.
     Its state: the networks' parameters, optimizer, memory, rng, env_step and episode.
     """
 
@@ -97,7 +91,6 @@ class Agent:
     target_interval: int | None = None
     double: bool = False
     huber_clip: float = math.inf
-    policy_count: str = "env_step"
     env_step: int = field(default=0, init=False)
     episode: int = field(default=0, init=False)
 
@@ -109,8 +102,6 @@ class Agent:
             raise ValueError(f"gamma in [0, 1], huber_clip > 0: {self.gamma}, {self.huber_clip}")
         if min(self.batch_size, self.train_interval, self.gradient_steps, hard or 1) < 1:
             raise ValueError("batch_size, train_interval, gradient_steps, target_interval from 1")
-        if self.policy_count not in ("env_step", "learn_step", "episode"):
-            raise ValueError(f"no such count: {self.policy_count!r}")
         self.learning_starts = max(self.warmup, self.batch_size, self.memory.window_length + 2)
         if self.memory.capacity < self.learning_starts:
             raise ValueError(f"learning starts at {self.learning_starts} entries: memory too small")
@@ -126,14 +117,9 @@ class Agent:
         flat = np.asarray(state, self.network.dtype).reshape(-1)  # [W * observation]
         return self.online_network.q_values(flat)  # [A]
 
-    def select_action(self, state: ArrayLike, policy: Policy | None = None) -> int:
-        """The action in a state [W, *observation]: the exploring one, or that of another policy."""
-        count: int = getattr(self, self.policy_count)
-        return (policy or self.policy).choose(self.q_values(state), count, self.rng)
-
-    def greedy_action(self, state: ArrayLike) -> int:
-        """The action of the highest value in a state [W, *observation]; draws nothing."""
-        return int(self.q_values(state).argmax())
+    def select_action(self, state: ArrayLike) -> int:
+        """The policy's action in a state [W, *observation]."""
+        return self.policy.choose(self.q_values(state), self.env_step, self.rng)
 
     def observe(
         self, observation: ArrayLike, action: int, reward: float, terminated: bool

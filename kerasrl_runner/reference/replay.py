@@ -102,8 +102,8 @@ class ReplayMemory:
 
         IndexError for an index that starts no transition, ValueError when there is none to draw.
         """
-        # once the ring is full, the windows of the oldest entries may be overwritten in part
-        low = self.window_length - 1 if self.size == self.capacity else 0
+        # the windows of the oldest entries may have been overwritten in part
+        low = self.window_length - 1 if self.appended > self.capacity else 0
         high = self.size - 1
         if indices is None:
             at = self._draw(low, high, batch_size)  # [B]

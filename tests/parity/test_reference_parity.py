@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +16,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cases import OPTIMIZERS, Case, grid, pairs_of_settings, steps
 from engines import CompiledEngine, ReferenceEngine
 
-from kerasrl_runner.files.weights_file import Layer, WeightsFile, read_weights, write_weights
+from kerasrl_runner.build import build
+from kerasrl_runner.build.reference_weights import reference_weights, set_reference_weights
+from kerasrl_runner.files.weights_file import read_weights, write_weights
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
-from kerasrl_runner.parts.weights import layers_of, set_layers
+from kerasrl_runner.parts.weights import set_layers
+from kerasrl_runner.preset import load_preset
 from kerasrl_runner.reference.agent import Agent
-from kerasrl_runner.reference.network import Dense, Network
+from kerasrl_runner.reference.network import Network
 from kerasrl_runner.reference.replay import ReplayMemory
 
 SHIPPED = Path(__file__).parents[2] / "weights" / "cartpole.h5"
@@ -57,7 +61,7 @@ def compiled(case: Case) -> Outcome:
     engine = CompiledEngine(case, dtype="float64")
     before = engine.agent.model.get_weights()
     losses = list(engine.losses())
-    state = engine.agent.memory._generator.bit_generator.state
+    state = engine.agent.memory.generator.bit_generator.state
     return Outcome(before, losses, engine.online(), engine.target(), state)
 
 
@@ -159,14 +163,21 @@ def load_by_keras(model: Any, path: Path) -> None:
 
 
 LOADERS = pytest.mark.parametrize("load", [load_by_this_project, load_by_keras])
+PRESET, OBSERVATION = load_preset("cartpole"), (4,)
 
 
-def keras_twin(network: Network) -> Any:
-    layers = [("Dense", {"units": d.units, "activation": d.activation}) for d in network.hidden]
-    return build_q_network(layers, (1, network.input_size), network.action_count)
+def cartpole_agent() -> Agent:
+    """The reference agent of the shipped preset, with the shipped weights."""
+    _, agent = build(PRESET, engine="reference")
+    set_reference_weights(PRESET, OBSERVATION, agent.network, read_weights(SHIPPED))
+    agent.copy_to_target()
+    return agent
 
 
-def assert_same_q(network: Network, model: Any) -> None:
+def assert_same_q(network: Network, load: Callable[[Any, Path], None], path: Path) -> None:
+    layers = [(layer.name, layer.arguments) for layer in PRESET.model.layers]
+    model = build_q_network(layers, (1, *OBSERVATION), network.action_count)
+    load(model, path)
     states = np.random.default_rng(2).uniform(-1, 1, (256, 1, 4)).astype(np.float32)
     theirs = np.asarray(model(states))  # [B, A]
     ours = network.q_values(states[:, 0])  # [B, A]
@@ -175,24 +186,18 @@ def assert_same_q(network: Network, model: Any) -> None:
 
 @LOADERS
 def test_shipped_weights_have_the_q_values_that_keras_gives_them(load):
-    network = Network(4, [Dense(24, "relu"), Dense(24, "relu")], 2, np.random.default_rng(0))
-    file = read_weights(SHIPPED)
-    network.set_weights([value for layer in file.layers for _, value in layer.weights])
-    model = keras_twin(network)
-    load(model, SHIPPED)
-    assert_same_q(network, model)
+    assert_same_q(cartpole_agent().network, load, SHIPPED)
 
 
 @LOADERS
 def test_weights_that_the_reference_learned_have_its_q_values_in_keras(load, tmp_path):
-    engine = ReferenceEngine(Case(False, True, False, "", "Adam"))
-    list(engine.losses(50))
-    network = engine.agent.online_network
-    model, learned = keras_twin(network), iter(network.get_weights())
-    layers = tuple(
-        Layer(layer.name, tuple((name, next(learned)) for name, _ in layer.weights))
-        for layer in layers_of(model)
-    )
-    write_weights(tmp_path / "learned.h5", WeightsFile(layers, {}), overwrite=False)
-    load(model, tmp_path / "learned.h5")
-    assert_same_q(network, model)
+    agent = cartpole_agent()
+    before = agent.network.parameters.copy()
+    for step, _ in zip(steps(), range(agent.learning_starts + 50), strict=False):
+        agent.observe(step.observation, step.action % 2, step.reward, step.terminated)
+        if step.last is not None:
+            agent.end_episode(step.last)
+    assert np.abs(agent.network.parameters - before).max() > 0.01
+    learned = reference_weights(PRESET, OBSERVATION, agent.network)
+    write_weights(tmp_path / "learned.h5", learned, overwrite=False)
+    assert_same_q(agent.network, load, tmp_path / "learned.h5")

@@ -181,7 +181,6 @@ def test_target_rate_of_one_is_no_delayed_target() -> None:
         {"huber_clip": 0.0},
         {"batch_size": 0},
         {"warmup": 1000},
-        {"policy_count": "frames"},
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes: dict[str, Any]) -> None:
@@ -244,13 +243,6 @@ def test_events_count_steps_and_episodes() -> None:
     assert agent.episode == 4
     assert agent.memory.closing[38]
     assert not agent.memory.terminated.any()
-
-
-def test_greedy_action_draws_nothing() -> None:
-    agent = make_agent()
-    before = agent.rng.bit_generator.state
-    agent.greedy_action(np.zeros((1, 4)))
-    assert agent.rng.bit_generator.state == before
 
 
 def test_sgd_and_adam_both_lower_the_loss() -> None:
