@@ -12,8 +12,8 @@ import numpy as np
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import PresetError
 from kerasrl_runner.parts.ram import check_memory_fits
-from kerasrl_runner.preset.schema import Layer, Optimizer, Policy, Preset
 from kerasrl_runner.preset.schema import Boltzmann as BoltzmannSettings
+from kerasrl_runner.preset.schema import Layer, Optimizer, Policy, Preset
 from kerasrl_runner.reference import optimizers
 from kerasrl_runner.reference.agent import Agent, Boltzmann, EpsilonGreedy
 from kerasrl_runner.reference.agent import Policy as ReferencePolicy
@@ -129,9 +129,7 @@ def _policy(policy: Policy) -> ReferencePolicy:
             raise _refused(
                 "policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min"
             )
-        annealed[settings.attr] = linear(
-            settings.value_max, settings.value_min, settings.nb_steps
-        )
+        annealed[settings.attr] = linear(settings.value_max, settings.value_min, settings.nb_steps)
         name, settings = settings.inner_policy.chosen
     values = {key: constant(value) for key, value in settings if isinstance(value, float)}
     values |= annealed

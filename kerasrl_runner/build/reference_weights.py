@@ -34,7 +34,9 @@ def reference_weights(
         name = entry["config"]["name"]
         weights = zip((f"{name}/{weight}:0" for weight in wanted), arrays, strict=True)
         layers.append(Layer(name, tuple(weights)))
-    return WeightsFile(tuple(layers), {"architecture": _architecture(preset, observation_shape, described)})
+    return WeightsFile(
+        tuple(layers), {"architecture": _architecture(preset, observation_shape, described)}
+    )
 
 
 def set_reference_weights(

@@ -7,6 +7,7 @@ segments that the memory no longer reaches, so that its cost does not grow with 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import re
@@ -49,6 +50,13 @@ class CheckpointFolder:
         """Whether a checkpoint was ever written whole."""
         return self._manifest.exists()
 
+    def is_blank(self) -> bool:
+        """Whether nothing is kept here but, at most, the start of a training."""
+        try:
+            return not self.exists() or self._read_manifest()["appended"] == 0
+        except CheckpointError:
+            return False
+
     def write(
         self,
         arrays: Columns,
@@ -87,9 +95,10 @@ class CheckpointFolder:
             "numbers": numbers,
         }
         write_json(self._manifest, manifest, indent=None)
-        for path in self.path.iterdir():
-            if path.name not in (state, self._manifest.name, *kept):
-                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what stays goes next time
+            for path in self.path.iterdir():
+                if path.name not in (state, self._manifest.name, *kept):
+                    path.unlink(missing_ok=True)
 
     def read(self) -> Checkpoint:
         """The newest checkpoint, every file checked.

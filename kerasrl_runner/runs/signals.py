@@ -74,7 +74,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def _handling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     # None stands for a handler that was not set from Python and cannot be set from here.
-    before = {number: signal.signal(number, handler) or signal.SIG_DFL for number in _SIGNALS}
+    before: dict[int, Any] = {
+        number: signal.signal(number, handler) or signal.SIG_DFL for number in _SIGNALS
+    }
     _before.append(before)
     try:
         yield
