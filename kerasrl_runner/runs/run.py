@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -128,12 +127,16 @@ class Run(Listener):
                 self._train()
             stopped = self._stopped or first.interrupted or self.learner.interrupted
             done = {"env_steps": self.learner.env_steps, "episodes": self.learner.episodes}
-            for close in self._closes():
+            for listener in self._listeners:
                 with first:
-                    close()
+                    listener.close()
             if began:
                 with first:
                     self._weights.save_last(first.failure)
+            for environment in (self.learner.environment, self._parts.evaluation_environment):
+                if environment is not None:
+                    with first:
+                        environment.close()  # it may hang: the weights are on disk
             # Ctrl-C on a terminal reaches a simulator too: that it fails then is no failure.
             excused = stopped and isinstance(first.failure, EnvironmentFailed)
             status = INTERRUPTED if stopped else FINISHED
@@ -217,10 +220,6 @@ class Run(Listener):
         reached = self._evaluation is not None and self._evaluation.reached
         if self.learner.env_steps < self.settings.steps and not reached:
             self.learner.train(self.settings.steps, self._listeners)
-
-    def _closes(self) -> list[Callable[[], None]]:
-        environments = (self.learner.environment, self._parts.evaluation_environment)
-        return [part.close for part in (*self._listeners, *environments) if part is not None]
 
     def _stop(self) -> None:
         self._stopped = True

@@ -32,7 +32,8 @@ LIMIT = 120  # seconds
 class Fault:
     """At the `number`th call of a kind, counted from 1, something happens.
 
-    `moment`: before, middle (half is written) or after. `action`: a signal's name, or ENOSPC.
+    `moment`: before, middle (half is written) or after. `action`: a signal's name, or ENOSPC, from
+    which on the disk is full: every further write fails.
     """
 
     call: str
@@ -189,7 +190,8 @@ def _be_child(job: dict[str, Any]) -> NoReturn:
         code = ended.code or 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    Path(f"calls-{job['number']}").write_text(json.dumps(counts), encoding="utf-8")
+    with open(f"calls-{job['number']}", "w", encoding="utf-8") as file:
+        json.dump(counts, file)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -202,26 +204,33 @@ def _count_calls(fault: Fault | None) -> dict[str, int]:
     from kerasrl_runner.runs.callbacks import CsvFile
 
     counts = dict.fromkeys(CALLS, 0)
+    full = False
 
-    def act() -> None:
+    def act(log: Any) -> None:
+        nonlocal full
         assert fault is not None
-        if fault.action == "ENOSPC":
+        if fault.action != "ENOSPC":
+            os.kill(os.getpid(), signal.Signals[fault.action])
+            return
+        full = True
+        if log is None:
             raise OSError(28, "No space left on device")
-        os.kill(os.getpid(), signal.Signals[fault.action])
+        os.dup2(os.open("/dev/full", os.O_WRONLY), log._file.fileno())
 
     def watched(call: str, function: Any, half: Any = None) -> Any:
         def counted(*arguments: Any, **keywords: Any) -> Any:
             counts[call] += 1
             hit = fault is not None and (fault.call, fault.number) == (call, counts[call])
             moment = fault.moment if fault and hit else None
-            if moment == "before":
-                act()
+            log = arguments[0] if call == "row" else None
+            if moment == "before" or (full and call in WRITES):
+                act(log)
             if moment == "middle":
                 half(*arguments)
-                act()
+                act(log)
             result = function(*arguments, **keywords)
             if moment == "after":
-                act()
+                act(log)
             return result
 
         return counted
