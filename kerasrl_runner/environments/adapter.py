@@ -13,6 +13,9 @@ import numpy as np
 from kerasrl_runner.environments.observations import Encoder
 from kerasrl_runner.errors import EnvironmentFailed
 
+# A window that is closed, or a simulator that gives up, must not end the training unsaid.
+_FAILURES = (Exception, SystemExit)
+
 
 class KerasRLEnvironment:
     """What rl.core.Agent.fit and test call, around a Gymnasium environment.
@@ -87,7 +90,7 @@ class KerasRLEnvironment:
         self.terminated = self.truncated = False
         try:
             observation, self.info = self.env.reset(seed=self.episode_seed)
-        except Exception as error:
+        except _FAILURES as error:
             raise self._failed("reset", error) from error
         self.observation = self._encoded(observation)
         return self.observation
@@ -108,20 +111,25 @@ class KerasRLEnvironment:
                 self._first_action + int(action)
             )
             reward = float(np.asarray(reward).item())
-        except Exception as error:
+            terminated, truncated = bool(terminated), bool(truncated)
+        except _FAILURES as error:
             raise self._failed("step", error) from error
         if not math.isfinite(reward):
             raise self._failed("step", f"the reward is {reward}")
         self.episode_return += reward
         self.observation = self._encoded(observation)
         capped = self.episode_length == self.nb_max_episode_steps
-        self.terminated = bool(terminated)
-        self.truncated = (bool(truncated) or capped) and not self.terminated
+        self.terminated = terminated
+        self.truncated = (truncated or capped) and not terminated
         episode_over = self.terminated or self.truncated
         return self.observation, reward * self.reward_scale, episode_over, {}
 
     def render(self, mode: str | None = None) -> Any:
-        """Gymnasium's render. `mode` is keras-rl's (D6): Gymnasium takes it at `make`."""
+        """Gymnasium's render. `mode` is keras-rl's (D6): Gymnasium takes it at `make`.
+
+        Raises:
+            EnvironmentFailed: the environment's own render fails.
+        """
         if self.env.render_mode is None:
             warnings.warn(
                 "this environment was made without a render_mode and shows nothing; use "
@@ -131,13 +139,16 @@ class KerasRLEnvironment:
             return None
         if mode == "human" and self.env.render_mode == "human":
             return None  # Gymnasium draws at each step by itself
-        return self.env.render()
+        try:
+            return self.env.render()
+        except _FAILURES as error:
+            raise self._failed("render", error) from error
 
     def close(self) -> None:
         """Raises EnvironmentFailed where the environment's own close fails."""
         try:
             self.env.close()
-        except Exception as error:
+        except _FAILURES as error:
             raise self._failed("close", error) from error
 
     def _encoded(self, observation: Any) -> Any:
@@ -156,7 +167,7 @@ class KerasRLEnvironment:
         return observation
 
     def _failed(self, where: str, cause: object) -> EnvironmentFailed:
-        if isinstance(cause, Exception):
+        if isinstance(cause, BaseException):
             cause = f"{type(cause).__name__}: {cause}"
         name = self.env.spec.id if self.env.spec else type(self.env.unwrapped).__name__
         return EnvironmentFailed(

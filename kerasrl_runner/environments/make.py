@@ -41,7 +41,7 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
         ) from error
     except TypeError as error:
         raise PresetError(f"env.kwargs: {env.id} refuses its arguments: {error}.") from error
-    except Exception as error:  # the environment's own constructor may raise anything
+    except (Exception, SystemExit) as error:  # its own constructor may raise anything
         raise EnvironmentFailed(
             f"env.id: {env.id} cannot be made: {type(error).__name__}: {error}."
         ) from error

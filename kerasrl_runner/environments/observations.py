@@ -39,7 +39,7 @@ def encoder(
         )
     shape, dtype = space.shape, space.dtype
     if scale == 1.0:
-        return lambda observation: _checked(np.asarray(observation, dtype), shape), shape
+        return lambda observation: _checked(observation, shape, dtype), shape
     factors = np.asarray(scale, np.float32)
     if factors.ndim and factors.shape != shape:
         raise PresetError(
@@ -47,7 +47,7 @@ def encoder(
             f"the observation; received {factors.size}."
         )
     return (
-        lambda observation: _checked(np.asarray(observation, np.float32) * factors, shape),
+        lambda observation: _checked(observation, shape, dtype).astype(np.float32) * factors,
         shape,
     )
 
@@ -56,7 +56,20 @@ def _one_hot(space: spaces.Space, observation: Any) -> np.ndarray:
     return np.asarray(spaces.flatten(space, observation), np.float32)
 
 
-def _checked(observation: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    if observation.shape != shape:
-        raise ValueError(f"expected shape {shape} as the space says, received {observation.shape}")
-    return observation
+def _checked(observation: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A copy in the space's dtype, since environments may write the next one into the same array.
+
+    Raises:
+        ValueError: another shape, or values that are none of the dtype (floats may be rounded).
+    """
+    array = np.array(observation)
+    if array.shape != shape:
+        raise ValueError(f"expected shape {shape} as the space says, received {array.shape}")
+    if array.dtype == dtype:
+        return array
+    if array.dtype.kind in "fiub":
+        with np.errstate(all="ignore"):
+            cast = array.astype(dtype)
+        if cast.dtype.kind == "f" or (cast == array).all():
+            return cast
+    raise ValueError(f"expected {dtype} as the space says, received {array.dtype}: {array}")

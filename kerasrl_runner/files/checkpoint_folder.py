@@ -7,7 +7,11 @@ segments that the memory no longer reaches, so that its cost does not grow with 
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import hashlib
+=======
+import contextlib
+>>>>>>> 48f597f3ccd9e49fb170d2762dbe7452a634e18d
 import itertools
 import json
 import re
@@ -50,6 +54,13 @@ class CheckpointFolder:
         """Whether a checkpoint was ever written whole."""
         return self._manifest.exists()
 
+    def is_blank(self) -> bool:
+        """Whether nothing is kept here but, at most, the start of a training."""
+        try:
+            return not self.exists() or self._read_manifest()["appended"] == 0
+        except CheckpointError:
+            return False
+
     def write(
         self,
         arrays: Columns,
@@ -87,10 +98,18 @@ class CheckpointFolder:
             "capacity": capacity,
             "numbers": numbers,
         }
+<<<<<<< HEAD
         write_json(self._manifest, manifest | {"checksum": checksum(manifest)}, indent=None)
         for path in self.path.iterdir():
             if path.name not in (state, self._manifest.name, *kept):
                 path.unlink(missing_ok=True)
+=======
+        write_json(self._manifest, manifest, indent=None)
+        with contextlib.suppress(OSError):  # what stays goes next time
+            for path in self.path.iterdir():
+                if path.name not in (state, self._manifest.name, *kept):
+                    path.unlink(missing_ok=True)
+>>>>>>> 48f597f3ccd9e49fb170d2762dbe7452a634e18d
 
     def read(self) -> Checkpoint:
         """The newest checkpoint, every file checked.

@@ -5,10 +5,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from kerasrl_runner.errors import RunError
+
+LOCK_NAME = "run.lock"
+# `is_locked` holds a lock itself for a moment, which is no writer.
+_PATIENCE_SECONDS = 0.5
+
+_held: set[int] = set()
 
 
 @contextlib.contextmanager
@@ -19,31 +26,64 @@ def locked(folder: Path) -> Iterator[None]:
         RunError: another process holds it, or the folder cannot be written.
     """
     try:
-        descriptor = os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise RunError(f"cannot write into {folder}: {error.strerror}.") from error
+        raise RunError(
+            f"cannot write into {folder}: {error.strerror}. Let it be written to, or work on a "
+            f"copy of it."
+        ) from error
+    _held.add(descriptor)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(
-                f"the run {folder} is being written by another process. Wait for it, or stop it."
-            ) from error
+        _take(folder, descriptor)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _held:
+            _held.discard(descriptor)
+            os.close(descriptor)
 
 
 def is_locked(folder: Path) -> bool:
     """Whether a living process, this one included, holds the folder's lock."""
     try:
-        descriptor = os.open(folder / "run.lock", os.O_RDONLY)
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:  # a file system without locks
+        return False
     finally:
         os.close(descriptor)
     return False
+
+
+def _take(folder: Path, descriptor: int) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise RunError(
+                    f"the run {folder} is being written by another process. Wait for it, or stop "
+                    f"it."
+                ) from error
+        except OSError as error:
+            raise RunError(
+                f"cannot lock {folder}: {error.strerror}. Choose a folder of a file system that "
+                f"has locks."
+            ) from error
+        time.sleep(0.02)
+
+
+def _in_forked_child() -> None:
+    """An environment's worker may outlive the run; the lock must not."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_in_forked_child)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.files.atomic import write_json, write_text
+from kerasrl_runner.files.atomic import leftovers, write_json, write_text
 from kerasrl_runner.files.checkpoint_folder import CheckpointFolder
+<<<<<<< HEAD
 from kerasrl_runner.files.lock import is_locked
 from kerasrl_runner.files.runs_folder import runs_folder
+=======
+from kerasrl_runner.files.lock import LOCK_NAME, is_locked, locked
+>>>>>>> 48f597f3ccd9e49fb170d2762dbe7452a634e18d
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 
@@ -28,6 +34,10 @@ class RunDirectory:
     @property
     def preset_file(self) -> Path:
         return self.path / "preset.toml"
+
+    @property
+    def record_file(self) -> Path:
+        return self.path / "run.json"
 
     @property
     def log_file(self) -> Path:
@@ -55,46 +65,93 @@ class RunDirectory:
         Raises:
             RunError: it is missing or broken.
         """
-        has_process = is_locked(self.path)  # asked first: a run may end while its record is read
+        has_process = is_locked(self.path)  # asked first: a run may end while its record is read,
         try:
-            record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            record = json.loads(self.record_file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{self.path} is no run directory: it has no run.json, which a run writes before "
+                f"its first step. If one was stopped before that, begin it again."
+            ) from error
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{self.path} is no run directory: run.json: {error}.") from error
         if not isinstance(record, dict):
             raise RunError(f"{self.path}/run.json: expected a JSON object.")
+        has_process = has_process or is_locked(self.path)  # and afterwards: or just have begun
         if record.get("status") == RUNNING and not has_process:
             record["status"] = INTERRUPTED
         return record
 
     def write(self, record: dict[str, Any]) -> None:
         """Replace run.json. Raises RunError where it cannot be written."""
-        write_json(self.path / "run.json", record)
+        write_json(self.record_file, record)
+
+    def leftovers(self) -> list[Path]:
+        """What killed processes left; only who holds the lock knows that they are dead."""
+        own = (self.preset_file, self.record_file, self.weights_file, self.best_file)
+        return [leftover for path in own for leftover in leftovers(path)]
+
+    def remove_leftovers(self) -> None:
+        """Remove them. The checkpoint's go with the next one."""
+        for leftover in self.leftovers():
+            with contextlib.suppress(OSError):
+                leftover.unlink()
 
 
+<<<<<<< HEAD
 def create_run(preset_name: str, preset_text: str, run_dir: Path | None) -> RunDirectory:
     """Make a run's own, empty folder with its preset.toml.
+=======
+def runs_folder() -> Path:
+    """Where runs are written: KERASRL_RUNS, or runs/ in the working folder."""
+    return Path(os.environ.get("KERASRL_RUNS") or "runs")
+
+
+@contextlib.contextmanager
+def new_run(preset_name: str, preset_text: str, run_dir: Path | None) -> Iterator[RunDirectory]:
+    """Make a run's own folder with its preset.toml, and hold its lock.
+
+    A folder in which a run was stopped before it began counts as empty.
+>>>>>>> 48f597f3ccd9e49fb170d2762dbe7452a634e18d
 
     Raises:
         RunError: `run_dir` exists and is not empty, or the folder cannot be written.
     """
+    with _making_explained():
+        path = _new_folder(preset_name) if run_dir is None else run_dir
+        path.mkdir(parents=True, exist_ok=True)
+        _check_unused(path)  # before the lock's file comes into it
+    directory = RunDirectory(path)
+    with locked(path):
+        with _making_explained():
+            _check_unused(path)  # another process may have been faster
+            directory.remove_leftovers()
+            directory.log_file.unlink(missing_ok=True)
+            directory.evaluation_file.unlink(missing_ok=True)
+            shutil.rmtree(directory.checkpoint.path, ignore_errors=True)
+        write_text(directory.preset_file, preset_text)
+        yield directory
+
+
+@contextlib.contextmanager
+def _making_explained() -> Iterator[None]:
     try:
-        if run_dir is None:
-            path = _new_folder(preset_name)
-        else:
-            path = run_dir
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise RunError(
-                    f"the run directory {path} is not empty; expected a new or empty one."
-                )
+        yield
     except OSError as error:
         raise RunError(
             f"cannot make the run directory {error.filename}: {error.strerror}. Choose another "
             f"by --run-dir or KERASRL_RUNS."
         ) from error
+
+
+def _check_unused(path: Path) -> None:
+    """Raises RunError where anything lies that a run stopped before it began does not leave."""
     directory = RunDirectory(path)
-    write_text(directory.preset_file, preset_text)
-    return directory
+    own = {LOCK_NAME, "preset.toml", "log.csv", "evaluation.csv", "checkpoint"}
+    own |= {leftover.name for leftover in directory.leftovers()}
+    names = {entry.name for entry in path.iterdir()}
+    if names and (LOCK_NAME not in names or names - own or not directory.checkpoint.is_blank()):
+        raise RunError(f"the run directory {path} is not empty; expected a new or empty one.")
 
 
 def _new_folder(preset_name: str) -> Path:

@@ -69,7 +69,14 @@ def write_weights(path: Path, weights: WeightsFile, *, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise WeightsError(f"{path} exists. Pass overwrite=True, or choose another name.")
     _check_finite(path, weights)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    content = _hdf5(weights)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _hdf5(weights: WeightsFile) -> bytes:
+    """The file's bytes, made in memory: on a full disk HDF5 raises what it likes, even at exit."""
+    with h5py.File("weights", "w", driver="core", backing_store=False) as file:
         for key, value in weights.attributes.items():
             file.attrs[key] = json.dumps(value) if isinstance(value, dict) else value
         file.attrs["layer_names"] = _names([layer.name for layer in weights.layers])
@@ -80,6 +87,9 @@ def write_weights(path: Path, weights: WeightsFile, *, overwrite: bool) -> None:
             group.attrs["weight_names"] = _names([name for name, _ in layer.weights])
             for name, value in layer.weights:
                 group.create_dataset(name, data=value)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image
 
 
 def read_weights(path: Path) -> WeightsFile:

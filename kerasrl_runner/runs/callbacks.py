@@ -57,8 +57,7 @@ class CsvFile:
             yield
         except OSError as error:
             raise RunError(
-                f"cannot write {self._path}: {error.strerror or error}. Make room, then go on "
-                f"with --resume."
+                f"cannot write {self._path}: {error.strerror or error}. Make room for it."
             ) from error
 
 

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
-from kerasrl_runner.errors import CheckpointError
+import numpy as np
+from tqdm import tqdm
+
+from kerasrl_runner.errors import CheckpointError, RunError, diverged
 from kerasrl_runner.files.checkpoint_folder import Checkpoint
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.runs.callbacks import CsvFile
 from kerasrl_runner.runs.evaluation import Evaluation
-from kerasrl_runner.runs.events import EpisodeEvent, Listener
+from kerasrl_runner.runs.events import EpisodeEvent, Listener, StepEvent
 from kerasrl_runner.runs.learner import Learner, TrainingState
+
+# Env steps after which an episode's end is missed: the cap of an evaluation's.
+LONG_EPISODE = 10_000
 
 
 class Checkpoints(Listener):
@@ -37,8 +44,18 @@ class Checkpoints(Listener):
         self._logs = logs
         self._every = every
         self._next = learner.env_steps + every
+        self._overdue = learner.env_steps + LONG_EPISODE
+
+    def on_step(self, event: StepEvent) -> None:
+        if event.env_steps == self._overdue:
+            tqdm.write(
+                f"No episode has ended for {LONG_EPISODE} env steps, and checkpoints are taken "
+                f"where one ends: a crash would lose these steps. Set fit.nb_max_episode_steps.",
+                file=sys.stderr,
+            )
 
     def on_episode(self, event: EpisodeEvent) -> None:
+        self._overdue = event.env_steps + LONG_EPISODE
         if event.env_steps >= self._next:
             self.write()
             self._next = event.env_steps + self._every
@@ -48,9 +65,13 @@ class Checkpoints(Listener):
 
         Raises:
             RunError: it cannot be written; the one before is whole.
+            TrainingDiverged: there is NaN or infinity in what would be kept; so it is.
         """
         learner, environment = self._learner, self._learner.environment
         state = learner.state()
+        for name, array in state.arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise diverged(f"{name} became NaN or infinite", learner.env_steps)
         numbers: dict[str, Any] = {
             "learner": state.numbers,
             "environment": {"episode": environment.episode, "env_steps": environment.env_steps},
@@ -111,4 +132,9 @@ def cut_logs(directory: RunDirectory, checkpoint: Checkpoint) -> None:
                 f"{path} is shorter than at the checkpoint: {size} bytes were expected. Put it "
                 f"back from a copy, or start the run anew."
             )
-        os.truncate(path, size)
+        try:
+            os.truncate(path, size)
+        except OSError as error:
+            raise RunError(
+                f"cannot write {path}: {error.strerror}. Let it be written to."
+            ) from error

@@ -123,9 +123,14 @@ class Evaluation(Listener):
             self._take(event.env_steps, score)
         self._clock.pause(time.perf_counter() - started)
 
+    @property
+    def reached(self) -> bool:
+        """Whether the return at which the training ends was seen."""
+        wanted = self._settings.stop_at_return
+        return wanted is not None and self.best is not None and self.best >= wanted
+
     def close(self) -> None:
         self._log.close()
-        self._environment.close()
 
     def _take(self, env_steps: int, score: Score) -> None:
         # Of equal scores the later one's weights have seen more.
@@ -136,6 +141,5 @@ class Evaluation(Listener):
         self._log.write(
             [env_steps, score.mean_return, score.std_return, len(score.episodes), int(is_best)]
         )
-        wanted = self._settings.stop_at_return
-        if wanted is not None and score.mean_return >= wanted:
+        if self.reached:
             self._learner.stop_training = True

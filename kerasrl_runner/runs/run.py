@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from kerasrl_runner.build import build_environment
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.seeds import EVALUATION
-from kerasrl_runner.errors import CheckpointError, RunnerError, WeightsError
+from kerasrl_runner.errors import EnvironmentFailed, RunnerError, TrainingDiverged
 from kerasrl_runner.files.checkpoint_folder import Checkpoint
 from kerasrl_runner.files.run_directory import (
     FAILED,
@@ -20,12 +19,13 @@ from kerasrl_runner.files.run_directory import (
     RUNNING,
     RunDirectory,
 )
-from kerasrl_runner.files.weights_file import WeightsFile, write_weights
 from kerasrl_runner.preset import Preset, preset_to_toml
 from kerasrl_runner.runs.callbacks import CsvFile, CsvLog, Progress, TrainingClock
 from kerasrl_runner.runs.checkpoint import Checkpoints, cut_logs, restore, restore_evaluation
 from kerasrl_runner.runs.evaluation import Evaluation, Score
 from kerasrl_runner.runs.events import Listener, StepEvent
+from kerasrl_runner.runs.failures import FirstFailure
+from kerasrl_runner.runs.kept_weights import KeptWeights
 from kerasrl_runner.runs.learner import Learner, build_learner
 from kerasrl_runner.runs.record import command, hardware, versions
 from kerasrl_runner.runs.signals import stopping
@@ -90,28 +90,87 @@ class Run(Listener):
         before: dict[str, Any] | None = None,
         progress: bool = False,
     ) -> None:
+        """`before`: the run's record where it goes on, from its checkpoint."""
+        self.settings, self.learner, self.directory = parts.settings, parts.learner, directory
+        # Absolute, since an environment may change the working folder.
+        self._files = RunDirectory(directory.path.absolute())
+        origin = {
+            "preset": preset_to_toml(self.settings.preset),
+            "engine": self.settings.engine,
+            "seed": self.settings.seed,
+            "versions": versions(),
+        }
+        self._weights = KeptWeights(self._files, self.learner, origin)
+        self._parts = parts
+        self._before = before or {}
+        self._progress = progress
+        self._listeners: list[Listener] = [self]
+        self._evaluation: Evaluation | None = None
+        self._stopped = False
+        self._best: dict[str, Any] | None = None  # mean_return, env_steps
+        self._started = time.perf_counter()
+        self._clock = TrainingClock()
+        self._record: dict[str, Any] = {}
+
+    def train(self) -> FitResult:
+        """Train to the end, to a signal or to a failure.
+
+        Raises:
+            RunnerError: for all that a user can cause. The status is then `failed`, unless the
+                run could not even begin: then what was there before stays.
         """
-        Args:
-            before: the run's record where it goes on; its checkpoint is restored here.
+        first, began = FirstFailure(), False
+        with stopping(self._stop):  # also while the weights are written
+            with first:
+                self._begin()
+                began = True
+                self._train()
+            stopped = self._stopped or first.interrupted or self.learner.interrupted
+            done = {"env_steps": self.learner.env_steps, "episodes": self.learner.episodes}
+            for listener in self._listeners:
+                with first:
+                    listener.close()
+            if began:
+                with first:
+                    self._weights.save_last(first.failure)
+            for environment in (self.learner.environment, self._parts.evaluation_environment):
+                if environment is not None:
+                    with first:
+                        environment.close()  # it may hang: the weights are on disk
+            # Ctrl-C on a terminal reaches a simulator too: that it fails then is no failure.
+            excused = stopped and isinstance(first.failure, EnvironmentFailed)
+            status = INTERRUPTED if stopped else FINISHED
+            if first.failure is not None and not excused:
+                status = FAILED
+            if began:
+                with first:
+                    self._write_record(status, first.failure, **done)
+        if first.failure is not None and not excused:
+            raise self._with_the_way_on(first.failure)
+        if not began:
+            raise KeyboardInterrupt
+        return result_of(self.directory, self._record, status)
+
+    def on_step(self, event: StepEvent) -> None:
+        if self._stopped:  # a signal may have come before the loop began
+            self.learner.stop_training = True
+
+    def _begin(self) -> None:
+        """Put all in place; run.json comes last: where it is, there is something to go on from.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged or of another training.
+            RunError: a file cannot be written.
         """
-        self.settings, self.learner, self.directory = parts.settings, parts.learner, directory
-        checkpoint = directory.checkpoint.read() if before else None
-        if checkpoint:
+        checkpoint = None
+        self._files.remove_leftovers()
+        if self._before:
+            checkpoint = self._files.checkpoint.read()
             restore(checkpoint, self.learner)
-            cut_logs(directory, checkpoint)
-        self.best: dict[str, Any] | None = None
-        self._interrupted = False
-        self._started = time.perf_counter()
-        self._wall_seconds = float((before or {}).get("wall_seconds") or 0.0)
-        self._clock = TrainingClock()
-        self._listeners = self._make_listeners(parts, checkpoint, progress)
-        if before and before.get("best") and self.directory.best_file.exists():
-            self.best = before["best"]
-        self._record: dict[str, Any] = {
-            "status": RUNNING,
+            cut_logs(self._files, checkpoint)
+            self._best = self._weights.best()
+        self._listen(checkpoint)
+        self._record = {
             "command": command(),
             "preset": self.settings.preset.name,
             "preset_folder": str(self.settings.preset.folder or "") or None,
@@ -125,137 +184,76 @@ class Run(Listener):
             "hardware": hardware(),
             "threads": self.learner.threads,
         }
+        self._write_record(RUNNING)
 
-    def train(self) -> FitResult:
-        """Train to the end, to a signal or to a failure.
-
-        Raises:
-            RunnerError: for all that a user can cause; the status is then `failed`.
-        """
-        with stopping(self._stop):  # also while the weights are written
-            self._write_record(RUNNING)
-            status = self._train()
-        return result_of(self.directory, self._record, status)
-
-    def on_step(self, event: StepEvent) -> None:
-        if self._interrupted:  # a signal may have come before the loop began
-            self.learner.stop_training = True
-
-    def _make_listeners(
-        self, parts: Parts, checkpoint: Checkpoint | None, progress: bool
-    ) -> list[Listener]:
-        settings, directory = self.settings, self.directory
-        logs = {directory.log_file.name: CsvFile(directory.log_file, CsvLog.FIELDS)}
-        listeners: list[Listener] = [self, CsvLog(logs[directory.log_file.name]), self._clock]
-        if progress:
-            listeners.append(Progress(settings.steps, self.learner.env_steps))
-        evaluation = None
-        if parts.evaluation_environment is not None:
-            log = CsvFile(directory.evaluation_file, Evaluation.FIELDS)
-            logs[directory.evaluation_file.name] = log
-            evaluation = Evaluation(
+    def _listen(self, checkpoint: Checkpoint | None) -> None:
+        settings, files = self.settings, self._files
+        logs = {files.log_file.name: CsvFile(files.log_file, CsvLog.FIELDS)}
+        self._listeners += [CsvLog(logs[files.log_file.name]), self._clock]
+        if self._progress:
+            self._listeners.append(Progress(settings.steps, self.learner.env_steps))
+        if self._parts.evaluation_environment is not None:
+            log = CsvFile(files.evaluation_file, Evaluation.FIELDS)
+            logs[files.evaluation_file.name] = log
+            self._evaluation = Evaluation(
                 settings.preset.evaluate,
                 settings.steps,
                 self.learner,
-                parts.evaluation_environment,
+                self._parts.evaluation_environment,
                 self._clock,
                 log,
                 self._save_best,
             )
+            self._listeners.append(self._evaluation)
             if checkpoint:
-                restore_evaluation(checkpoint, evaluation)
-            listeners.append(evaluation)
+                restore_evaluation(checkpoint, self._evaluation)
         if settings.checkpoint_every:
             checkpoints = Checkpoints(
-                directory, self.learner, evaluation, logs, settings.checkpoint_every
+                files, self.learner, self._evaluation, logs, settings.checkpoint_every
             )
             if not checkpoint:
                 checkpoints.write()  # from the first step on there is something to go on from
-            listeners.append(checkpoints)  # the last: it keeps what the others made of an event
-        return listeners
+            self._listeners.append(checkpoints)  # the last: it keeps what the others made of it
 
-    def _train(self) -> str:
-        status, error = FAILED, None
-        try:
-            try:
-                self.learner.train(self.settings.steps, self._listeners)
-            finally:
-                self._close()
-            stopped = self._interrupted or self.learner.interrupted
-            status = INTERRUPTED if stopped else FINISHED
-        except KeyboardInterrupt:
-            status = INTERRUPTED
-        except RunnerError as failure:
-            error = str(failure)
-            raise
-        except Exception as failure:
-            error = f"{type(failure).__name__}: {failure}"
-            raise
-        finally:
-            done = {"env_steps": self.learner.env_steps, "episodes": self.learner.episodes}
-            try:
-                self._save_last()
-            finally:
-                self._write_record(status, error, **done)
-        return status
-
-    def _close(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        self.learner.environment.close()
+    def _train(self) -> None:
+        # A run may have been killed between its last checkpoint and its end.
+        reached = self._evaluation is not None and self._evaluation.reached
+        if self.learner.env_steps < self.settings.steps and not reached:
+            self.learner.train(self.settings.steps, self._listeners)
 
     def _stop(self) -> None:
-        self._interrupted = True
+        self._stopped = True
         self.learner.stop_training = True
 
     def _save_best(self, env_steps: int, score: Score) -> None:
-        self._write_weights(self.directory.best_file, env_steps, score)
-        self.best = {
-            "weights": str(self.directory.best_file),
-            "mean_return": score.mean_return,
-            "env_steps": env_steps,
+        self._weights.save_best(env_steps, score)
+        self._best = {"mean_return": score.mean_return, "env_steps": env_steps}
+
+    def _write_record(self, status: str, failure: Exception | None = None, **done: int) -> None:
+        explained = isinstance(failure, RunnerError)
+        named = f"{type(failure).__name__}: {failure}"
+        best = {"weights": str(self.directory.best_file), **self._best} if self._best else None
+        before = float(self._before.get("wall_seconds") or 0.0)
+        self._record |= {
+            "status": status,
+            "error": None if failure is None else str(failure) if explained else named,
+            "env_steps": done.get("env_steps", self.learner.env_steps),
+            "episodes": done.get("episodes", self.learner.episodes),
+            "wall_seconds": before + time.perf_counter() - self._started,
+            "env_steps_per_second": self._clock.env_steps_per_second,
+            "best": best,
         }
+        self._files.write(self._record)
 
-    def _save_last(self) -> None:
-        """Write the last weights; those of the last checkpoint where they are NaN or infinite."""
-        try:
-            self._write_weights(self.directory.weights_file, self.learner.env_steps, None)
-        except WeightsError:
-            try:
-                restore(self.directory.checkpoint.read(), self.learner)
-            except CheckpointError:  # the run has none: what was written before stays
-                return
-            self._write_weights(self.directory.weights_file, self.learner.env_steps, None)
-
-    def _write_weights(self, path: Path, env_steps: int, score: Score | None) -> None:
-        exported = self.learner.exported_weights()
-        attributes: dict[str, Any] = {
-            **exported.attributes,
-            "preset": preset_to_toml(self.settings.preset),
-            "engine": self.settings.engine,
-            "seed": self.settings.seed,
-            "env_steps": env_steps,
-            "versions": versions(),
-        }
-        if score is not None:
-            attributes["score"] = {
-                "mean_return": score.mean_return,
-                "std_return": score.std_return,
-                "episodes": len(score.episodes),
-            }
-        write_weights(path, WeightsFile(exported.layers, attributes), overwrite=True)
-
-    def _write_record(self, status: str, error: str | None = None, **done: int) -> None:
-        self._record.update(
-            status=status,
-            error=error,
-            env_steps=done.get("env_steps", self.learner.env_steps),
-            episodes=done.get("episodes", self.learner.episodes),
-            wall_seconds=self._wall_seconds + time.perf_counter() - self._started,
-            env_steps_per_second=self._clock.env_steps_per_second,
-            best=self.best,
+    def _with_the_way_on(self, failure: Exception) -> Exception:
+        """The failure, and how to go on where that could help."""
+        hopeless = isinstance(failure, TrainingDiverged) or not isinstance(failure, RunnerError)
+        if hopeless or not self._record or not self._files.checkpoint.exists():
+            return failure
+        told = type(failure)(
+            f"{failure} Then go on: kerasrl-run fit --resume {self.directory.path}"
         )
-        self.directory.write(self._record)
+        return told.with_traceback(failure.__traceback__)
 
 
 def result_of(directory: RunDirectory, record: dict[str, Any], status: str) -> FitResult:

@@ -10,7 +10,7 @@ from kerasrl_runner.build import ENGINES
 from kerasrl_runner.environments.seeds import check_seed
 from kerasrl_runner.errors import RunError, UsageError, nearest
 from kerasrl_runner.files.lock import locked
-from kerasrl_runner.files.run_directory import FINISHED, RunDirectory, create_run, find_run
+from kerasrl_runner.files.run_directory import FINISHED, RunDirectory, find_run, new_run
 from kerasrl_runner.files.weights_file import read_weights
 from kerasrl_runner.preset import Preset, preset_from_toml, preset_to_toml
 from kerasrl_runner.runs.record import versions
@@ -53,8 +53,7 @@ def train(
     if given is not None:
         parts.learner.set_weights(given)
     # All that could be refused was refused: from here on there is something on disk.
-    directory = create_run(preset.name, preset_to_toml(preset), run_dir)
-    with locked(directory.path):
+    with new_run(preset.name, preset_to_toml(preset), run_dir) as directory:
         return Run(parts, directory, progress=progress).train()
 
 

@@ -1,0 +1,75 @@
+"""A run's weights files: the best, and the last good ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasrl_runner.errors import CheckpointError, TrainingDiverged, WeightsError, diverged
+from kerasrl_runner.files.run_directory import RunDirectory
+from kerasrl_runner.files.weights_file import WeightsFile, read_weights, write_weights
+from kerasrl_runner.runs.checkpoint import restore
+from kerasrl_runner.runs.evaluation import Score
+from kerasrl_runner.runs.learner import Learner
+
+
+class KeptWeights:
+    """Writes best.h5 and weights.h5."""
+
+    def __init__(
+        self, directory: RunDirectory, learner: Learner, attributes: dict[str, Any]
+    ) -> None:
+        """`attributes`: what the files say of where they come from."""
+        self._directory = directory
+        self._learner = learner
+        self._attributes = attributes
+
+    def best(self) -> dict[str, Any] | None:
+        """`mean_return` and `env_steps` of best.h5 in its own words; None where there is none."""
+        try:
+            attributes = read_weights(self._directory.best_file).attributes
+            mean_return = float(attributes["score"]["mean_return"])
+            return {"mean_return": mean_return, "env_steps": int(attributes["env_steps"])}
+        except (WeightsError, KeyError, TypeError, ValueError):
+            return None
+
+    def save_best(self, env_steps: int, score: Score) -> None:
+        """Replace best.h5. Raises RunError, and WeightsError where a weight is not finite."""
+        said = {
+            "mean_return": score.mean_return,
+            "std_return": score.std_return,
+            "episodes": len(score.episodes),
+        }
+        weights = self._weights(env_steps, score=said)
+        write_weights(self._directory.best_file, weights, overwrite=True)
+
+    def save_last(self, failure: Exception | None) -> None:
+        """Replace weights.h5; by those of the last checkpoint where the newest are no good.
+
+        Raises:
+            TrainingDiverged: they were no good, and `failure` did not say so.
+            RunError: the file cannot be written.
+        """
+        env_steps = self._learner.env_steps
+        if not isinstance(failure, TrainingDiverged):
+            try:
+                self._write_last()
+                return
+            except WeightsError:
+                failure = None
+        try:
+            restore(self._directory.checkpoint.read(), self._learner)
+        except CheckpointError:  # the run has none: what was written before stays
+            pass
+        else:
+            self._write_last()
+        if failure is None:
+            raise diverged("a weight became NaN or infinite", env_steps)
+
+    def _write_last(self) -> None:
+        weights = self._weights(self._learner.env_steps)
+        write_weights(self._directory.weights_file, weights, overwrite=True)
+
+    def _weights(self, env_steps: int, **more: Any) -> WeightsFile:
+        exported = self._learner.exported_weights()
+        attributes = {**exported.attributes, **self._attributes, "env_steps": env_steps, **more}
+        return WeightsFile(exported.layers, attributes)

@@ -1,0 +1,214 @@
+"""A disk that is full or read-only: a clear error, a whole checkpoint, and the same end later."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from commands import Outcome
+from commands import start as start_process
+from forked_runs import Fault, run, start
+
+from kerasrl_runner.files.run_directory import RunDirectory
+
+RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
+BEGIN = """
+fit --engine reference --steps 1500 --checkpoint-every 100 --run-dir disk/run
+--set agent.nb_steps_warmup=200 --set evaluate.every_steps=200 --set evaluate.episodes=2
+--set evaluate.stop_at_return=600 --set memory.limit=1000
+""".split()
+RESUME = ["fit", "--resume", "disk/run"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The folder of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert run(*BEGIN, folder=folder).code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(uninterrupted):
+    """What it left."""
+    return {name: (uninterrupted / "disk" / "run" / name).read_bytes() for name in RESULTS}
+
+
+@pytest.fixture(scope="module")
+def calls(uninterrupted):
+    """What it called how often."""
+    (file,) = uninterrupted.glob("calls-*")
+    return json.loads(file.read_text())
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of a megabyte, mounted at disk/."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"this process may not mount: {mounted.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Leave no byte free; returns the file that takes the room."""
+    path = disk / "filler"
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return path
+
+
+def check_told(outcome: Outcome, *words: str) -> None:
+    """One error with its cause, a remedy, and nothing of Python's."""
+    assert outcome.code == 1, outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert "Exception ignored" not in outcome.stderr
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith("error: cannot write ")
+    for word in words:
+        assert word in line
+
+
+def check_goes_on(whole: dict[str, bytes], folder: Path, begin: bool = False) -> None:
+    again = run(*(BEGIN if begin else RESUME), folder=folder)
+    assert (again.code, again.stderr) == (0, "")
+    assert {name: (folder / "disk" / "run" / name).read_bytes() for name in RESULTS} == whole
+    assert not [path for path in (folder / "disk" / "run").iterdir() if path.name[0] == "."]
+
+
+@pytest.mark.parametrize("forked", [True, False], ids=["fork", "process"])
+def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoint_whole(
+    forked, disk, whole, tmp_path
+):
+    child = (start if forked else start_process)(*BEGIN, folder=tmp_path)
+    log = disk / "run" / "log.csv"
+    if forked:
+        child.wait_for(lambda: log.exists() and log.read_text().count("\n") > 12)
+    else:
+        while not (log.exists() and log.read_text().count("\n") > 12):
+            assert child.poll() is None, child.communicate()
+    filler = fill(disk)
+    if forked:
+        outcome = child.finish()
+    else:
+        out, err = child.communicate(timeout=60)
+        outcome = Outcome(child.returncode, out, err)
+    check_told(outcome, "No space left on device", "--resume disk/run")
+    directory = RunDirectory(disk / "run")
+    assert directory.record()["status"] in ("failed", "interrupted")
+    assert directory.checkpoint.read().numbers["learner"]["env_step"] > 0
+    filler.unlink()
+    check_goes_on(whole, tmp_path)
+
+
+def test_a_full_disk_at_the_start_is_told_and_the_same_command_begins_later(disk, whole, tmp_path):
+    filler = fill(disk)
+    check_told(run(*BEGIN, folder=tmp_path), "No space left on device", "disk/run/preset.toml")
+    filler.unlink()
+    check_goes_on(whole, tmp_path, begin=True)
+
+
+@pytest.mark.parametrize("free", [8, 16, 24, 40, 60])  # KiB
+def test_a_disk_with_little_room_at_the_start_is_told_too(free, disk, whole, tmp_path):
+    filler = fill(disk)
+    with filler.open("rb+") as file:
+        file.truncate(filler.stat().st_size - 1024 * free)
+    check_told(run(*BEGIN, folder=tmp_path), "No space left on device")
+    filler.unlink()
+    check_goes_on(whole, tmp_path, begin=not (disk / "run" / "run.json").exists())
+
+
+# In order: preset.toml, checkpoint.json and run.json as the run begins, then checkpoints.
+PLACES = [
+    Fault("text", 1, "before", "ENOSPC"),
+    Fault("text", 2, "middle", "ENOSPC"),
+    Fault("text", 3, "middle", "ENOSPC"),
+    Fault("text", 5, "middle", "ENOSPC"),
+    Fault("array", 2, "before", "ENOSPC"),
+    Fault("array", 20, "middle", "ENOSPC"),
+    Fault("array", 33, "before", "ENOSPC"),
+    Fault("bytes", 1, "middle", "ENOSPC"),
+    Fault("bytes", 2, "before", "ENOSPC"),
+    Fault("row", 1, "before", "ENOSPC"),
+    Fault("row", 10, "before", "ENOSPC"),
+    Fault("row", 20, "middle", "ENOSPC"),
+    Fault("fsync", 2, "before", "ENOSPC"),
+    Fault("fsync", 21, "before", "ENOSPC"),
+    Fault("fsync", 40, "after", "ENOSPC"),
+    Fault("replace", 4, "before", "ENOSPC"),
+    Fault("replace", 11, "before", "ENOSPC"),
+]
+NAMED = {
+    ("text", 1): "preset.toml",
+    ("text", 2): "checkpoint.json",
+    ("text", 3): "run.json",
+    ("text", 5): "checkpoint.json",
+    ("bytes", 1): "best.h5",
+    ("bytes", 2): "best.h5",
+    ("row", 1): "log.csv",
+    ("row", 10): "log.csv",
+    ("row", 20): "log.csv",
+}
+
+
+@pytest.mark.parametrize("fault", PLACES, ids=lambda f: f"{f.call}-{f.number}-{f.moment}")
+def test_wherever_the_room_ends_the_first_error_is_told_and_the_run_goes_on(fault, whole, tmp_path):
+    outcome = run(*BEGIN, folder=tmp_path, fault=fault)
+    check_told(outcome, "No space left on device", NAMED.get((fault.call, fault.number), ""))
+    directory = RunDirectory(tmp_path / "disk" / "run")
+    begun = directory.record_file.exists()
+    if begun:
+        assert directory.record()["status"] in ("failed", "interrupted")
+        directory.checkpoint.read()
+        assert "--resume disk/run" in outcome.stderr
+    check_goes_on(whole, tmp_path, begin=not begun)
+
+
+@pytest.mark.parametrize(("call", "file"), [("bytes", "weights.h5"), ("text", "run.json")])
+def test_a_result_that_cannot_be_written_is_an_error(call, file, whole, calls, tmp_path):
+    outcome = run(*BEGIN, folder=tmp_path, fault=Fault(call, calls[call], "middle", "ENOSPC"))
+    check_told(outcome, "No space left on device", file, "--resume disk/run")
+    assert outcome.stdout == ""
+    assert RunDirectory(tmp_path / "disk" / "run").record()["status"] == "interrupted"
+    check_goes_on(whole, tmp_path)
+
+
+def test_a_read_only_folder_is_told_and_left_alone(disk, tmp_path):
+    assert run(*BEGIN, "--steps", 300, folder=tmp_path).code == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    begun = run(*BEGIN[:-2], "--run-dir", "disk/other", folder=tmp_path)
+    assert (begun.code, begun.stdout) == (1, "")
+    assert begun.stderr.startswith("error: cannot make the run directory disk/other: Read-only")
+    resumed = run(*RESUME, "--steps", 600, folder=tmp_path)
+    assert (resumed.code, resumed.stdout) == (1, "")
+    assert resumed.stderr.startswith("error: cannot write into disk/run: Read-only file system.")
+    assert RunDirectory(disk / "run").record()["status"] == "finished"
+
+
+def test_a_folder_that_becomes_read_only_stops_the_run_with_its_checkpoint_whole(whole, tmp_path):
+    child = start(*BEGIN, folder=tmp_path)
+    checkpoint = tmp_path / "disk" / "run" / "checkpoint"
+    log = tmp_path / "disk" / "run" / "log.csv"
+    child.wait_for(lambda: log.exists() and log.read_text().count("\n") > 12)
+    if subprocess.run(["chattr", "+i", str(checkpoint)], capture_output=True).returncode:
+        child.finish()
+        pytest.skip("this file system or process cannot make a folder immutable")
+    try:
+        outcome = child.finish()
+    finally:
+        subprocess.run(["chattr", "-i", str(checkpoint)], check=True)
+    check_told(outcome, "Operation not permitted", "checkpoint", "--resume disk/run")
+    assert RunDirectory(tmp_path / "disk" / "run").record()["status"] == "failed"
+    check_goes_on(whole, tmp_path)

@@ -1,0 +1,189 @@
+"""`kill -9` at any moment leaves a run that goes on to the same end, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from forked_runs import WRITES, Child, Fault, run, start
+
+from kerasrl_runner.files.run_directory import RunDirectory
+
+RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
+STEPS = {"reference": 3000, "compiled": 1800, "keras-rl": 900}
+QUICK = {"reference": 6, "compiled": 3, "keras-rl": 0}
+KILLS = {"reference": 20, "compiled": 20, "keras-rl": 4}
+
+slow = pytest.mark.slow
+
+
+def beginning(engine: str) -> list[str]:
+    """The command that begins the run, into the folder run/."""
+    settings = {
+        "agent.nb_steps_warmup": 200,
+        "evaluate.every_steps": STEPS[engine] // 6,
+        "evaluate.episodes": 3,
+        "evaluate.stop_at_return": 600,  # out of reach: CartPole-v1 ends at 500
+        "memory.limit": 1000,  # full before the end
+    }
+    words = ["fit", "--engine", engine, "--steps", STEPS[engine], "--run-dir", "run"]
+    words += ["--checkpoint-every", STEPS[engine] // 10]
+    return [*map(str, words), *(w for k, v in settings.items() for w in ("--set", f"{k}={v}"))]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An uninterrupted run: what it leaves, how long it took, what it called how often."""
+
+    results: dict[str, bytes]
+    seconds: float
+    training_seconds: float
+    calls: dict[str, int]
+    record: dict[str, object]
+
+
+def results_of(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / "run" / name).read_bytes() for name in RESULTS}
+
+
+def record_of(folder: Path) -> dict[str, object]:
+    """What the record says of the result."""
+    record = json.loads((folder / "run" / "run.json").read_text())
+    return {key: record[key] for key in ("status", "error", "env_steps", "episodes", "best")}
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """engine -> its uninterrupted run, made when it is first asked for."""
+
+    @cache
+    def of(engine: str) -> Whole:
+        folder = tmp_path_factory.mktemp(f"whole-{engine}")
+        child = start(*beginning(engine), folder=folder)
+        started = time.monotonic()
+        outcome = child.finish()
+        seconds = time.monotonic() - started
+        assert outcome.code == 0, outcome.stderr
+        (calls,) = folder.glob("calls-*")
+        record = json.loads((folder / "run" / "run.json").read_text())
+        return Whole(
+            results_of(folder),
+            seconds,
+            record["wall_seconds"],
+            json.loads(calls.read_text()),
+            record_of(folder),
+        )
+
+    return of
+
+
+def go_on(engine: str, folder: Path, fault: Fault | None = None) -> Child:
+    """What a user does next: resume it, or begin it where it had not begun."""
+    if (folder / "run" / "run.json").exists():
+        return start("fit", "--resume", "run", folder=folder, fault=fault)
+    return start(*beginning(engine), folder=folder, fault=fault)
+
+
+def check_same_end(whole: Whole, folder: Path) -> None:
+    assert results_of(folder) == whole.results
+    assert record_of(folder) == whole.record
+    left = {path.name for path in (folder / "run").iterdir()}
+    assert left == {*RESULTS, "preset.toml", "run.json", "run.lock", "checkpoint"}
+    checkpoint = folder / "run" / "checkpoint"
+    manifest = json.loads((checkpoint / "checkpoint.json").read_text())
+    kept = {"checkpoint.json", manifest["state"], *manifest["segments"]}
+    assert {path.name for path in checkpoint.iterdir()} == kept
+
+
+def check_killed_run(engine: str, folder: Path) -> None:
+    """What the killed run says of itself, and that it goes on to its end."""
+    directory = RunDirectory(folder / "run")
+    if directory.record_file.exists():
+        assert directory.record()["status"] in ("interrupted", "finished")
+        directory.checkpoint.read()
+    outcome = go_on(engine, folder).finish()
+    assert (outcome.code, outcome.stderr) == (0, "")
+
+
+def faults(engine: str, whole: Whole) -> list[Fault]:
+    """As many as are tried, each kind of call in turn, at moments that the seed decides."""
+    rng = random.Random(f"faults of {engine}")
+    kinds = ("array", "fsync", "replace", "row", "bytes", "unlink", "text")
+    chosen = []
+    for number in range(KILLS[engine] // 2):
+        call = kinds[number % len(kinds)]
+        moments = ("before", "middle", "after") if call in WRITES else ("before", "after")
+        at = rng.randint(1, whole.calls[call])
+        chosen.append(Fault(call, at, rng.choice(moments)))
+    return chosen
+
+
+def numbers(of_all: int, engine: str) -> list[object]:
+    """The first ones are tried always, the others by `make test-slow`."""
+    quick = QUICK[engine] * of_all // KILLS[engine]
+    return [pytest.param(n, marks=[slow] if n >= quick else []) for n in range(of_all)]
+
+
+CASES = [
+    pytest.param(engine, *case.values, marks=case.marks)
+    for engine, kills in KILLS.items()
+    for case in numbers(kills // 2, engine)
+]
+
+
+@pytest.mark.parametrize(("engine", "number"), CASES)
+def test_a_run_killed_at_a_random_time_goes_on_to_the_same_end(engine, number, whole, tmp_path):
+    expected = whole(engine)
+    at = random.Random(f"time {number} of {engine}").random()
+    child = start(*beginning(engine), folder=tmp_path)
+    if number % 5 == 4:  # at any moment, else at one of its training
+        time.sleep(at * expected.seconds)
+    else:
+        child.wait_for((tmp_path / "run" / "run.json").exists)
+        time.sleep(at * expected.training_seconds)
+    if child.running():
+        child.send(signal.SIGKILL)
+    assert child.finish().code in (-signal.SIGKILL, 0)
+    check_killed_run(engine, tmp_path)
+    check_same_end(expected, tmp_path)
+
+
+@pytest.mark.parametrize(("engine", "number"), CASES)
+def test_a_run_killed_in_the_midst_of_a_write_goes_on_to_the_same_end(
+    engine, number, whole, tmp_path
+):
+    expected = whole(engine)
+    fault = faults(engine, expected)[number]
+    assert run(*beginning(engine), folder=tmp_path, fault=fault).code == -signal.SIGKILL
+    check_killed_run(engine, tmp_path)
+    check_same_end(expected, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("engine", "kills"),
+    [
+        ("reference", 6),
+        pytest.param("compiled", 6, marks=slow),
+        pytest.param("keras-rl", 3, marks=slow),
+    ],
+)
+def test_a_run_killed_again_and_again_goes_on_to_the_same_end(engine, kills, whole, tmp_path):
+    expected = whole(engine)
+    rng = random.Random(f"chain of {engine}")
+    killed = 0
+    for _ in range(kills):
+        # Few calls on from where it stands, so that it gets on a little each time.
+        call, moment = rng.choice(("fsync", "replace", "array")), rng.choice(("before", "after"))
+        child = go_on(engine, tmp_path, Fault(call, rng.randint(6, 16), moment))
+        killed += child.finish().code == -signal.SIGKILL
+    assert killed >= kills // 2
+    check_killed_run(engine, tmp_path)
+    check_same_end(expected, tmp_path)
+    assert not re.search("Traceback", "".join(p.read_text() for p in tmp_path.glob("stderr-*")))
