@@ -31,7 +31,7 @@ from kerasrl_runner.files.hdf5_messages import (
 # Far above any network this project trains; reading and checking them takes half as much again.
 MAX_BYTES = 1 << 29
 MAX_OTHER_BYTES = 1 << 26  # names, attributes and all else that is read on the way
-MAX_STEPS = 200_000  # messages, links and texts met on the way: a second or two
+MAX_STEPS = 100_000  # messages, links and texts met on the way: about a second
 MAX_NAME = 1_000
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,31 @@ _VALUES = st.one_of(
     st.lists(_TEXTS, min_size=1, max_size=4).map(lambda ts: np.array(ts, h5py.string_dtype())),
     _ARRAYS,
 )
+
+
+def header_in_itself() -> bytes:
+    """The root's header goes on where it began."""
+    data = bytearray(bases()[-1])
+    (root,) = struct.unpack_from("<Q", data, 64)
+    struct.pack_into("<HHB3xQQ", data, root + 16, 16, 16, 0, root + 16, 24)
+    return bytes(data)
+
+
+def tree_in_itself() -> bytes:
+    """The root's tree of names is its own branch."""
+    data = bytearray(bases()[-1])
+    tree = data.find(b"TREE")
+    struct.pack_into("<Q", data, tree + 32, tree)
+    return bytes(data)
+
+
+def heap_of_nothings() -> bytes:
+    """Millions of texts of no length before the one that is looked for."""
+    data = bases()[-1]
+    heap, size = struct.pack("<Q", data.find(b"GCOL")), 1 << 26
+    data = data.replace(heap, struct.pack("<Q", len(data)))
+    nothing = struct.pack("<HHIQ", 9, 1, 0, 0)
+    return data + b"GCOL\x01\0\0\0" + struct.pack("<Q", size) + nothing * ((size - 16) // 16)
 
 
 _PLACES = ("/", "dense", "q_values", "flatten")

@@ -15,10 +15,6 @@ def preset(name: str, overrides: list[str]) -> None:
     _reads_back(load_preset(name, overrides))
 
 
-def text(text: str) -> None:
-    _reads_back(preset_from_toml(text))
-
-
 def weights(path: str) -> None:
     for layer in read_weights(Path(path)).layers:
         for _, value in layer.weights:
@@ -33,4 +29,4 @@ def _reads_back(preset: Preset) -> None:
     assert preset_to_toml(again) == written
 
 
-LIGHT = {"preset": preset, "text": text, "weights": weights}
+LIGHT = {"preset": preset, "weights": weights}

@@ -63,6 +63,15 @@ def test_what_once_hung_or_crashed_is_read_or_refused(worker: Worker, path) -> N
     check(worker.read("weights", str(path)))
 
 
+@pytest.mark.parametrize(
+    "case", [h5_cases.header_in_itself, h5_cases.tree_in_itself, h5_cases.heap_of_nothings]
+)
+def test_what_has_no_end_is_refused(worker: Worker, case) -> None:
+    outcome = read(worker, case())
+    check(outcome)
+    assert "more parts than" in outcome
+
+
 @pytest.mark.parametrize("name", h5_attacks.ATTACKS)
 def test_what_is_hostile_on_purpose_is_refused(worker: Worker, name: str) -> None:
     attack, words = h5_attacks.ATTACKS[name]
