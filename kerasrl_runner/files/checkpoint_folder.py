@@ -7,11 +7,8 @@ segments that the memory no longer reaches, so that its cost does not grow with 
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import hashlib
-=======
 import contextlib
->>>>>>> 48f597f3ccd9e49fb170d2762dbe7452a634e18d
+import hashlib
 import itertools
 import json
 import re
@@ -98,18 +95,11 @@ class CheckpointFolder:
             "capacity": capacity,
             "numbers": numbers,
         }
-<<<<<<< HEAD
         write_json(self._manifest, manifest | {"checksum": checksum(manifest)}, indent=None)
-        for path in self.path.iterdir():
-            if path.name not in (state, self._manifest.name, *kept):
-                path.unlink(missing_ok=True)
-=======
-        write_json(self._manifest, manifest, indent=None)
         with contextlib.suppress(OSError):  # what stays goes next time
             for path in self.path.iterdir():
                 if path.name not in (state, self._manifest.name, *kept):
                     path.unlink(missing_ok=True)
->>>>>>> 48f597f3ccd9e49fb170d2762dbe7452a634e18d
 
     def read(self) -> Checkpoint:
         """The newest checkpoint, every file checked.

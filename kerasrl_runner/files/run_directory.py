@@ -15,12 +15,8 @@ from typing import Any
 from kerasrl_runner.errors import RunError
 from kerasrl_runner.files.atomic import leftovers, write_json, write_text
 from kerasrl_runner.files.checkpoint_folder import CheckpointFolder
-<<<<<<< HEAD
-from kerasrl_runner.files.lock import is_locked
-from kerasrl_runner.files.runs_folder import runs_folder
-=======
 from kerasrl_runner.files.lock import LOCK_NAME, is_locked, locked
->>>>>>> 48f597f3ccd9e49fb170d2762dbe7452a634e18d
+from kerasrl_runner.files.runs_folder import runs_folder
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 
@@ -98,21 +94,11 @@ class RunDirectory:
                 leftover.unlink()
 
 
-<<<<<<< HEAD
-def create_run(preset_name: str, preset_text: str, run_dir: Path | None) -> RunDirectory:
-    """Make a run's own, empty folder with its preset.toml.
-=======
-def runs_folder() -> Path:
-    """Where runs are written: KERASRL_RUNS, or runs/ in the working folder."""
-    return Path(os.environ.get("KERASRL_RUNS") or "runs")
-
-
 @contextlib.contextmanager
 def new_run(preset_name: str, preset_text: str, run_dir: Path | None) -> Iterator[RunDirectory]:
     """Make a run's own folder with its preset.toml, and hold its lock.
 
     A folder in which a run was stopped before it began counts as empty.
->>>>>>> 48f597f3ccd9e49fb170d2762dbe7452a634e18d
 
     Raises:
         RunError: `run_dir` exists and is not empty, or the folder cannot be written.
