@@ -12,11 +12,17 @@ from kerasrl_runner.files.run_directory import (
     RUNNING,
     RunDirectory,
     all_runs,
-    create_run,
     find_run,
+    new_run,
     newest_finished,
 )
 from kerasrl_runner.files.runs_folder import runs_folder
+
+
+def create_run(*arguments) -> RunDirectory:
+    """A new run's directory, let go of."""
+    with new_run(*arguments) as directory:
+        return directory
 
 
 @pytest.fixture
@@ -80,9 +86,9 @@ def test_a_runs_folder_that_leads_nowhere_is_refused(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "unmounted")
     code = """
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.files.run_directory import create_run
+from kerasrl_runner.files.run_directory import new_run
 try:
-    create_run("x", "", None)
+    new_run("x", "", None).__enter__()
 except RunError as error:
     print(error)
 """
