@@ -50,6 +50,8 @@ def measured(preset_name: str, engine: str, seed: int) -> dict:
         write_weights(given, player.exported_weights(), overwrite=False)
         run_dir = Path(folder) / "run"
         result = train(preset, seed=seed, engine=engine, run_dir=run_dir, initial_weights=given)
+        if result.status != "finished":
+            sys.exit(f"seed {seed} was {result.status}")
         weights = result.best["weights"] if result.best else result.weights
         player.set_weights(read_weights(Path(weights)))
     environment = build_environment(preset, seed, TEST)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -118,7 +119,11 @@ def measured(network: str, batch_size: int, kinds: list[str], rounds: int) -> li
         for kind in kinds:
             command = [sys.executable, __file__, "--child", kind, "--networks", network,
                        "--batches", str(batch_size)]  # fmt: skip
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            # As `kerasrl-run` does for NumPy's matrix products.
+            environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+            done = subprocess.run(
+                command, check=True, capture_output=True, text=True, env=environment
+            )
             results[kind].append(json.loads(done.stdout.splitlines()[-1]))
     rows = []
     for kind in kinds:
