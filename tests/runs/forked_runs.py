@@ -32,7 +32,7 @@ LIMIT = 120  # seconds
 class Fault:
     """At the `number`th call of a kind, counted from 1, something happens.
 
-    `moment`: before, middle (half is written) or after. `action`: a signal's name, or ENOSPC, from
+    `moment`: before, middle (half is written) or after. `action`: signals' names, or ENOSPC, from
     which on the disk is full: every further write fails.
     """
 
@@ -211,7 +211,8 @@ def _count_calls(fault: Fault | None) -> dict[str, int]:
         nonlocal full
         assert fault is not None
         if fault.action != "ENOSPC":
-            os.kill(os.getpid(), signal.Signals[fault.action])
+            for name in fault.action.split():
+                os.kill(os.getpid(), signal.Signals[name])
             return
         full = True
         if log is None:

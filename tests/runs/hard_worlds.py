@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -115,6 +116,9 @@ class Broken(Walk):
             sys.exit(0)
         if name == "interrupt":
             raise KeyboardInterrupt
+        if name == "signal":  # as of a simulator that Ctrl-C reached as well
+            os.kill(os.getpid(), signal.SIGINT)
+            raise BrokenPipeError("the simulator is gone")
         raise ZeroDivisionError("the simulator broke")
 
 
