@@ -133,19 +133,19 @@ class Run(Listener):
             if began:
                 with first:
                     self._weights.save_last(first.failure)
+                with first:
+                    self._write_record(_status(first.failure, stopped), first.failure, **done)
+            told = first.failure
             for environment in (self.learner.environment, self._parts.evaluation_environment):
                 if environment is not None:
                     with first:
-                        environment.close()  # it may hang: the weights are on disk
-            # Ctrl-C on a terminal reaches a simulator too: that it fails then is no failure.
-            excused = stopped and isinstance(first.failure, EnvironmentFailed)
-            status = INTERRUPTED if stopped else FINISHED
-            if first.failure is not None and not excused:
-                status = FAILED
-            if began:
+                        environment.close()  # the last, since it may hang
+            status = _status(first.failure, stopped)
+            if began and told is None and first.failure is not None:
                 with first:
                     self._write_record(status, first.failure, **done)
-        if first.failure is not None and not excused:
+        if status == FAILED:
+            assert first.failure is not None
             raise self._with_the_way_on(first.failure)
         if not began:
             raise KeyboardInterrupt
@@ -254,6 +254,13 @@ class Run(Listener):
             f"{failure} Then go on: kerasrl-run fit --resume {self.directory.path}"
         )
         return told.with_traceback(failure.__traceback__)
+
+
+def _status(failure: Exception | None, stopped: bool) -> str:
+    # Ctrl-C on a terminal reaches a simulator too: that it fails then is no failure.
+    if failure is not None and not (stopped and isinstance(failure, EnvironmentFailed)):
+        return FAILED
+    return INTERRUPTED if stopped else FINISHED
 
 
 def result_of(directory: RunDirectory, record: dict[str, Any], status: str) -> FitResult:

@@ -179,9 +179,10 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_end(engine, kills, who
     rng = random.Random(f"chain of {engine}")
     killed = 0
     for _ in range(kills):
-        # Few calls on from where it stands, so that it gets on a little each time.
-        call, moment = rng.choice(("fsync", "replace", "array")), rng.choice(("before", "after"))
-        child = go_on(engine, tmp_path, Fault(call, rng.randint(6, 16), moment))
+        # A checkpoint or two on from where it stands, so that it gets on a little each time.
+        call, most = rng.choice((("fsync", 14), ("replace", 7), ("array", 16)))
+        fault = Fault(call, rng.randint(3, most), rng.choice(("before", "after")))
+        child = go_on(engine, tmp_path, fault)
         killed += child.finish().code == -signal.SIGKILL
     assert killed >= kills // 2
     check_killed_run(engine, tmp_path)
