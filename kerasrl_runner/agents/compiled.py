@@ -128,7 +128,7 @@ class CompiledDQNAgent(GuardedDQNAgent):
         super().set_weights(weights)
         if self._update is not None:
             self._update.parameters.sync_from_models()
-            self._update.parameters.hard_update()
+            self._update.hard_update()
             self._take_weights()
 
     def variables(self) -> dict[str, np.ndarray]:
@@ -147,7 +147,7 @@ class CompiledDQNAgent(GuardedDQNAgent):
         if self._update is None:
             super().update_target_model_hard()
         else:
-            self._update.parameters.hard_update()
+            self._update.hard_update()
 
     def reset_states(self) -> None:
         """Forget the recent observation."""

@@ -152,7 +152,7 @@ def test_weights_go_to_the_models_and_back():
     online.set_weights(new)
     target.set_weights(new)
     update.parameters.sync_from_models()
-    update.parameters.hard_update()
+    update.hard_update()
     update.parameters.sync_to_models()
     for weights in (online.get_weights(), target.get_weights()):
         for now, then in zip(weights, new, strict=True):

@@ -130,7 +130,7 @@ def compare(build, make_optimizer, *, updates=60, naive=None, **changes):
         learned, expected = update(batch), theirs(*data)
         worst = max(worst, *np.abs(learned.metrics[0] - expected))
         if changes.get("target_model_update", 0) >= 1 and step % 7 == 0:
-            update.parameters.hard_update()
+            update.hard_update()
             theirs.hard_update()
         if step % 20 == 0:
             update.parameters.sync_to_models()

@@ -133,13 +133,12 @@ class Parameters:
         old = self._target.read_value()  # [P + S]
         self._target.assign(tau * self.online_vector() + (1.0 - tau) * old)
 
-    def hard_update(self) -> None:
+    def copy_to_target(self) -> None:
         """Copy the online network to the target network, state included."""
-        self._models_are_stale = True
         self._target.assign(self.online_vector())
 
     def mark_changed(self) -> None:
-        """Say that an update ran: the Keras models no longer hold the current weights."""
+        """Say that a program ran: the Keras models no longer hold the current weights."""
         self._models_are_stale = True
 
     def sync_to_models(self) -> None:

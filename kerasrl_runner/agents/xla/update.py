@@ -33,7 +33,7 @@ class CompiledUpdate:
         delta_clip: Huber's bound; infinite means half the squared error.
         double: Double DQN targets.
         target_model_update: below 1 the soft rate; from 1 on the caller calls
-            `parameters.hard_update`.
+            `hard_update`.
         state_shape: as the models take it, window included, without the batch axis.
         state_dtype: floats are packed with the rest, anything else (uint8 frames) travels apart.
         seed: of Dropout's masks, together with the learn step.
@@ -77,6 +77,7 @@ class CompiledUpdate:
         self.parameters = Parameters(online, target, optimizer, seed)
         self._key = self._program_key()
         self._calls: dict[int, programs.BoundProgram] = {}
+        self._copy: programs.BoundProgram | None = None
         self._assigned: set[str] = set()
 
     def new_batch(self, gradient_steps: int = 1) -> Batch:
@@ -90,6 +91,16 @@ class CompiledUpdate:
         self.parameters.mark_changed()
         result = np.asarray(memoryview(call(batch.tensors)[0]))  # [3 * K + P + S]
         return Learned(result[: 3 * steps].reshape(steps, 3), result[3 * steps :])
+
+    def hard_update(self) -> None:
+        """Copy the online network to the target network, state included, in one dispatch."""
+        if self._copy is None:
+            key = None if self._key is None else ("copy", self._key)
+            self._copy = programs.bound_program(  # XLA would save nothing here
+                key, self.parameters.copy_to_target, [], self.parameters.named, jit_compile=False
+            )
+        self.parameters.mark_changed()
+        self._copy([])
 
     def bind(
         self, name: str, function: Callable[..., tf.Tensor], specs: Sequence[tf.TensorSpec]
