@@ -125,10 +125,7 @@ def not_hdf5(folder: Path) -> None:
 MODEL = '[env]\nid = "CartPole-v1"\n[model]\nlayers = [{}]\n'.format
 
 CASES = [
-    Case(
-        "command", "fti", 2,
-        ("no command \"fti\"", "mean \"fit\"", "Known: fit, test, runs, presets, doctor"),
-    ),  # fmt: skip
+    Case("command", "fti", 2, ('no command "fti"', 'mean "fit"', "Known: fit, test, runs, pre")),
     Case("option", "fit --step 5", 2, ("No such option", "--steps")),
     Case("preset", "fit --preset cartpol", 2, ('"cartpol"', 'mean "cartpole"', "cartpole-kerasrl")),
     Case("preset file", "fit --preset mine.toml", 2, ("no preset file mine.toml", "existing")),
