@@ -240,7 +240,9 @@ class Optimizer(_OneTable):
                     f"{', '.join(rate) or 'nothing'}.{hint}"
                 )
         elif isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e6:
-            raise ValueError(f"learning_rate: expected a number above 0, received {rate!r}")
+            raise ValueError(
+                f"learning_rate: expected a number above 0 and below 1e6, received {rate!r}"
+            )
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,7 @@ class ReferenceLearner:
         self.environment = environment
         self.window_length = agent.memory.window_length
         self.stop_training = False
+        self.episodes = 0  # the agent counts one that was cut off as well
         self.replay = _Entries(agent)
         self._preset = preset
         self._observation_shape = environment.example().shape
@@ -40,10 +42,6 @@ class ReferenceLearner:
     @property
     def env_steps(self) -> int:
         return self._agent.env_step
-
-    @property
-    def episodes(self) -> int:
-        return self._agent.episode
 
     def q_values(self, state: list[np.ndarray]) -> np.ndarray:
         q_values = self._agent.q_values(state)
@@ -59,7 +57,7 @@ class ReferenceLearner:
         assert seeds is not None
         events = loop.train(_FiveValues(self.environment), self._agent, seeds)
         self._losses.clear()
-        try:
+        with contextlib.closing(events):
             for event in events:
                 if isinstance(event, loop.StepEvent):
                     self._on_step(event, listeners)
@@ -69,8 +67,6 @@ class ReferenceLearner:
                     self._on_episode(event, listeners)
                 if self.stop_training or event.env_step >= env_steps:
                     break
-        finally:
-            events.close()
 
     def exported_weights(self) -> WeightsFile:
         return reference_weights(self._preset, self._observation_shape, self._agent.network)
@@ -108,6 +104,7 @@ class ReferenceLearner:
             for name, array in arrays.items()
         }
         agent.env_step, agent.episode = int(numbers["env_step"]), int(numbers["episode"])
+        self.episodes = agent.episode
         agent.optimizer.learn_step = int(numbers["learn_step"])
         agent.memory.rng.bit_generator.state = numbers["memory_rng"]
         agent.rng.bit_generator.state = numbers["agent_rng"]
@@ -133,6 +130,7 @@ class ReferenceLearner:
             loss=sum(self._losses) / len(self._losses) if self._losses else None,
         )
         self._losses.clear()
+        self.episodes += 1
         for listener in listeners:
             listener.on_episode(told)
 

@@ -7,6 +7,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from kerasrl_runner.build import build_environment
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.seeds import EVALUATION
@@ -219,7 +221,9 @@ class Run(Listener):
         # A run may have been killed between its last checkpoint and its end.
         reached = self._evaluation is not None and self._evaluation.reached
         if self.learner.env_steps < self.settings.steps and not reached:
-            self.learner.train(self.settings.steps, self._listeners)
+            # What overflows shows in the loss or the Q values, and is told in better words.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.learner.train(self.settings.steps, self._listeners)
 
     def _stop(self) -> None:
         self._stopped = True

@@ -114,8 +114,8 @@ WRONG = {
     "evaluate.every_steps=-1": "expected greater than or equal to 0, received -1",
     "policy.EpsGreedyQPolicy.eps=2.0": "expected less than or equal to 1, received 2.0",
     "policy.BoltzmannQPolicy.tau=0.0": "expected greater than 0, received 0.0",
-    "optimizer.Adam.learning_rate=-0.1": "expected a number above 0, received -0.1",
-    "optimizer.Adam.learning_rate=fast": "expected a number above 0, received 'fast'",
+    "optimizer.Adam.learning_rate=-0.1": "expected a number above 0 and below 1e6, received -0.1",
+    "optimizer.Adam.learning_rate=fast": "expected a number above 0 and below 1e6, received 'fast'",
     "model.layers=dense": "expected a list, received 'dense'",
     "name=": "received ''",
 }

@@ -190,7 +190,7 @@ def _be_child(job: dict[str, Any]) -> NoReturn:
         code = ended.code or 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    with open(f"calls-{job['number']}", "w", encoding="utf-8") as file:
+    with open(f"{job['folder']}/calls-{job['number']}", "w", encoding="utf-8") as file:
         json.dump(counts, file)
     sys.stdout.flush()
     sys.stderr.flush()

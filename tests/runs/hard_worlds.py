@@ -81,7 +81,7 @@ class Broken(Walk):
         return super().reset(seed=seed)
 
     def close(self) -> None:
-        if self._now("close"):
+        if self._now("close") or self.fault == "step close":
             raise OSError("the port is stuck")
 
     def render(self) -> Any:
@@ -220,7 +220,7 @@ class Wanders(Walk):
 
     def step(self, action: int) -> Any:
         if self.steps == 50:
-            Path("elsewhere").mkdir(exist_ok=True)
+            os.makedirs("elsewhere/elsewhere", exist_ok=True)  # the evaluation's wanders on
             os.chdir("elsewhere")
         return super().step(action)
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import hard_presets
 import pytest
 from forked_runs import WRITES, Child, Fault, run, start
 
 from kerasrl_runner.files.run_directory import RunDirectory
+from kerasrl_runner.files.weights_file import read_weights
 
 RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
 STEPS = {"reference": 3000, "compiled": 1800, "keras-rl": 900}
@@ -188,3 +190,90 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_end(engine, kills, who
     check_killed_run(engine, tmp_path)
     check_same_end(expected, tmp_path)
     assert not re.search("Traceback", "".join(p.read_text() for p in tmp_path.glob("stderr-*")))
+
+
+@pytest.mark.parametrize("way", ["steps", "return"])
+@pytest.mark.parametrize("engine", ["reference", "compiled", pytest.param("keras-rl", marks=slow)])
+def test_a_run_killed_between_its_last_checkpoint_and_its_end_learns_no_more(engine, way, tmp_path):
+    """Both ends are at the 100th env step, where an episode ends and a checkpoint is due."""
+    evaluate = {"every_steps": 100, "episodes": 1, "nb_max_episode_steps": 10}
+    evaluate |= {"stop_at_return": -1.0} if way == "return" else {}
+    steps = 100 if way == "steps" else 400
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    for folder in folders:
+        folder.mkdir()
+        preset = hard_presets.write(folder, "Walk", evaluate=evaluate, fit={"nb_steps": steps})
+        arguments = ["fit", "--engine", engine, "--preset", preset, "--run-dir", "run"]
+        arguments += ["--checkpoint-every", "10"]
+        # The first file of bytes is best.h5, the second weights.h5.
+        fault = Fault("bytes", 2, "middle") if folder.name == "killed" else None
+        code = run(*arguments, folder=folder, fault=fault).code
+        assert code == (-signal.SIGKILL if fault else 0)
+    again = run("fit", "--resume", "run", folder=tmp_path / "killed")
+    assert (again.code, again.stderr) == (0, "")
+    assert record_of(tmp_path / "killed") == record_of(tmp_path / "whole")
+    assert record_of(tmp_path / "killed")["env_steps"] == 100
+    assert results_of(tmp_path / "killed") == results_of(tmp_path / "whole")
+
+
+def test_the_best_score_outlives_a_kill_and_is_that_of_the_file(tmp_path):
+    """Evaluated at the 50th env step, killed at the 80th, stopped at the 70th."""
+    preset = hard_presets.write(tmp_path, "Walk")
+    arguments = ["fit", "--engine", "reference", "--preset", preset, "--run-dir", "run"]
+    fault = Fault("row", 11, "after")  # two headers, eight episodes, one evaluation
+    assert run(*arguments, "--checkpoint-every", 30, folder=tmp_path, fault=fault).code == -9
+    stopped = run(
+        "fit", "--resume", "run", folder=tmp_path, fault=Fault("row", 1, "after", "SIGINT")
+    )
+    assert stopped.code == 130
+    record = RunDirectory(tmp_path / "run").record()
+    score = read_weights(tmp_path / "run" / "best.h5").attributes["score"]
+    assert record["env_steps"] == 70
+    assert record["best"] == {
+        "weights": "run/best.h5",
+        "mean_return": score["mean_return"],
+        "env_steps": 50,
+    }
+
+
+@pytest.mark.parametrize("moment", ["before", "middle", "after"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_run_killed_before_it_began_is_begun_again_by_the_same_command(number, moment, tmp_path):
+    """preset.toml, checkpoint.json and run.json are its first texts."""
+    preset = hard_presets.write(tmp_path, "Walk")
+    arguments = ["fit", "--engine", "reference", "--preset", preset, "--run-dir", "run"]
+    assert run(*arguments, folder=tmp_path, fault=Fault("text", number, moment)).code == -9
+    began = (tmp_path / "run" / "run.json").exists()
+    assert not began
+    refused = run("fit", "--resume", "run", folder=tmp_path)
+    assert refused.code == 1
+    assert "If one was stopped before that, begin it again." in refused.stderr
+    again = run(*arguments, folder=tmp_path)
+    assert (again.code, again.stderr) == (0, "")
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name[0] == "."]
+
+
+def test_a_folder_with_something_learned_and_no_record_is_not_begun_again(tmp_path):
+    preset = hard_presets.write(tmp_path, "Walk")
+    arguments = ["fit", "--engine", "reference", "--preset", preset, "--run-dir", "run"]
+    assert run(*arguments, "--checkpoint-every", 30, folder=tmp_path).code == 0
+    for name in ("run.json", "weights.h5", "best.h5"):
+        (tmp_path / "run" / name).unlink()
+    before = sorted(path.name for path in (tmp_path / "run" / "checkpoint").iterdir())
+    refused = run(*arguments, folder=tmp_path)
+    assert refused.code == 1
+    assert "is not empty" in refused.stderr
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoint").iterdir()) == before
+
+
+def test_what_killed_writers_left_does_not_pile_up(tmp_path):
+    preset = hard_presets.write(tmp_path, "Walk")
+    arguments = ["fit", "--engine", "reference", "--preset", preset, "--run-dir", "run"]
+    command = [*arguments, "--checkpoint-every", 30]
+    for call, number in (("bytes", 1), ("bytes", 2), ("array", 30), ("text", 3)):
+        run(*command, folder=tmp_path, fault=Fault(call, number, "middle"))
+        command = ["fit", "--resume", "run"]
+    hidden = list((tmp_path / "run").rglob(".*"))
+    assert 0 < len(hidden) <= 2  # of the last two kills at most
+    assert run(*command, folder=tmp_path).code == 0
+    assert not list((tmp_path / "run").rglob(".*"))
