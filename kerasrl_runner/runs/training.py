@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from kerasrl_runner.build import ENGINES
@@ -18,6 +19,17 @@ from kerasrl_runner.runs.run import FitResult, Parts, Run, RunSettings, result_o
 
 # Some seconds of training, and about ten milliseconds to write (benchmarks/README.md).
 CHECKPOINT_EVERY = 5_000
+
+
+# What going on needs of run.json.
+_RECORDED: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("status", "preset", "engine"), str),
+    **dict.fromkeys(("seed", "steps", "checkpoint_every", "env_steps", "episodes"), int),
+    "versions": dict,
+    "wall_seconds": (int, float),
+    "env_steps_per_second": (int, float, NoneType),
+    "best": (dict, NoneType),
+}
 
 
 def train(
@@ -113,8 +125,7 @@ def _check(engine: str, steps: int | None, seed: int, checkpoint_every: int) -> 
 
 
 def _preset_of(directory: RunDirectory, record: dict[str, Any]) -> Preset:
-    kinds = {"seed": int, "engine": str, "steps": int, "checkpoint_every": int, "versions": dict}
-    for key, kind in kinds.items():
+    for key, kind in _RECORDED.items():
         if not isinstance(record.get(key), kind):
             raise RunError(f"{directory.path}/run.json: {key} is missing or of a wrong type.")
     _check(record["engine"], record["steps"], record["seed"], record["checkpoint_every"])

@@ -82,7 +82,17 @@ def test_another_version_is_refused_with_both_named(finished, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seed": "4"}, {"engine": 3}, {"steps": None}, {"versions": []}, {"checkpoint_every": "x"}],
+    [
+        {"seed": "4"},
+        {"engine": 3},
+        {"steps": None},
+        {"versions": []},
+        {"checkpoint_every": "x"},
+        {"status": None},
+        {"wall_seconds": "long"},
+        {"best": "best.h5"},
+        {"episodes": []},
+    ],
     ids=str,
 )
 def test_a_broken_record_is_refused(finished, tmp_path, changes):
