@@ -121,7 +121,14 @@ def test_build_stays_the_function_after_the_module_of_that_name_was_imported():
 
 
 def test_the_public_names():
-    assert kerasrl_runner.__all__ == ["build", "fit", "load_model", "load_preset", "test"]
+    assert kerasrl_runner.__all__ == [
+        "build",
+        "fit",
+        "load_model",
+        "load_preset",
+        "resume",
+        "test",
+    ]
     assert all(callable(getattr(kerasrl_runner, name)) for name in kerasrl_runner.__all__)
     with pytest.raises(AttributeError, match="no attribute 'train'"):
         kerasrl_runner.train  # noqa: B018

@@ -72,9 +72,11 @@ def test_bad_input(case: Case, results: dict[str, Result]):
     else:
         (record,) = (result.folder / "runs").glob("*/run.json")
         assert json.loads(record.read_text())["status"] == case.status
-        assert {Path(name).name for name in new if Path(name).suffix} == {
+        assert {path.name for path in record.parent.iterdir()} == {
             "run.json",
+            "run.lock",
             "preset.toml",
             "log.csv",
             "weights.h5",
+            "checkpoint",
         }

@@ -12,8 +12,8 @@ from kerasrl_runner.files.run_directory import (
     RUNNING,
     RunDirectory,
     all_runs,
-    create_run,
     find_run,
+    new_run,
     newest_finished,
     runs_folder,
 )
@@ -30,6 +30,12 @@ def record_run():
         return directory
 
     return record
+
+
+def create_run(name, text, path):
+    """A new run whose process has ended."""
+    with new_run(name, text, path) as directory:
+        return directory
 
 
 def test_runs_lie_under_runs_of_the_working_folder(monkeypatch):
@@ -80,9 +86,10 @@ def test_a_runs_folder_that_leads_nowhere_is_refused(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "unmounted")
     code = """
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.files.run_directory import create_run
+from kerasrl_runner.files.run_directory import new_run
 try:
-    create_run("x", "", None)
+    with new_run("x", "", None):
+        pass
 except RunError as error:
     print(error)
 """
