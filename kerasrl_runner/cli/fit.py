@@ -91,7 +91,7 @@ def command(
             checkpoint_every=CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every,
             **shown,
         )
-    if windowless:
+    if windowless and result.status == "finished":
         from kerasrl_runner.runs.testing import find_subject, play_subject
 
         video_file = Path(result.run) / f"{result.preset}.mp4"

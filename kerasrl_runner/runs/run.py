@@ -252,7 +252,8 @@ class Run(Listener):
     def _with_the_way_on(self, failure: Exception) -> Exception:
         """The failure, and how to go on where that could help."""
         hopeless = isinstance(failure, TrainingDiverged) or not isinstance(failure, RunnerError)
-        if hopeless or not self._record or not self._files.checkpoint.exists():
+        begun = self._files.record_file.exists() and self._files.checkpoint.exists()
+        if hopeless or not begun:
             return failure
         told = type(failure)(
             f"{failure} Then go on: kerasrl-run fit --resume {self.directory.path}"

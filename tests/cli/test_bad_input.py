@@ -72,12 +72,17 @@ def test_bad_input(case: Case, results: dict[str, Result]):
     else:
         (record,) = (result.folder / "runs").glob("*/run.json")
         assert json.loads(record.read_text())["status"] == case.status
-        assert {Path(name).name for name in new if Path(name).suffix} == {
+        assert {path.name for path in record.parent.iterdir()} == {
             "run.json",
+            "run.lock",
             "preset.toml",
             "log.csv",
             "weights.h5",
+<<<<<<< HEAD
             "run.lock",
             "checkpoint.json",
             "state-0.npz",
+=======
+            "checkpoint",
+>>>>>>> 4446b0f958b6d829455108071c368fa75a5ae8b5
         }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.files.atomic import replacing, write_json, write_text
+from kerasrl_runner.files.atomic import leftovers, replacing, write_json, write_text
 
 
 def files(folder):
@@ -73,15 +74,38 @@ def test_nothing_is_in_the_place_before_all_is_written(tmp_path):
     assert path.read_bytes() == b"frames"
 
 
-def test_what_was_written_is_flushed_to_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
+def test_what_was_written_is_flushed_before_it_is_renamed_and_the_rename_after(
+    tmp_path, monkeypatch
+):
     calls = []
     fsync, replace = os.fsync, os.replace
+<<<<<<< HEAD
     monkeypatch.setattr(os, "fsync", lambda number: (calls.append("fsync"), fsync(number)))
     monkeypatch.setattr(
         os, "replace", lambda path, to: (calls.append("replace"), replace(path, to))[1]
     )
     write_text(tmp_path / "notes.txt", "new")
     assert calls == ["fsync", "replace", "fsync"]  # the file, its name, the folder
+=======
+
+    def flushed(number):
+        calls.append("folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file")
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("rename"), replace(*paths)))
+    write_text(tmp_path / "notes.txt", "new")
+    assert calls == ["file", "rename", "folder"]
+
+
+def test_what_killed_writers_left_is_known_by_its_name(tmp_path):
+    for name in (".notes.12.txt", ".notes.7.txt", ".notes.txt", ".other.3.txt", "notes.12.txt"):
+        (tmp_path / name).touch()
+    assert {path.name for path in leftovers(tmp_path / "notes.txt")} == {
+        ".notes.12.txt",
+        ".notes.7.txt",
+    }
+>>>>>>> 4446b0f958b6d829455108071c368fa75a5ae8b5
 
 
 def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path):

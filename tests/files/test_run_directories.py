@@ -38,6 +38,12 @@ def record_run():
     return record
 
 
+def create_run(name, text, path):
+    """A new run whose process has ended."""
+    with new_run(name, text, path) as directory:
+        return directory
+
+
 def test_runs_lie_under_runs_of_the_working_folder(monkeypatch):
     monkeypatch.delenv("KERASRL_RUNS")
     assert str(runs_folder()) == "runs"
@@ -88,7 +94,12 @@ def test_a_runs_folder_that_leads_nowhere_is_refused(tmp_path):
 from kerasrl_runner.errors import RunError
 from kerasrl_runner.files.run_directory import new_run
 try:
+<<<<<<< HEAD
     new_run("x", "", None).__enter__()
+=======
+    with new_run("x", "", None):
+        pass
+>>>>>>> 4446b0f958b6d829455108071c368fa75a5ae8b5
 except RunError as error:
     print(error)
 """

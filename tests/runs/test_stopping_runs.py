@@ -70,7 +70,7 @@ def test_one_signal_ends_a_process_within_two_seconds(engine, number, tmp_path):
         child.kill()
     check_interrupted(outcome, directory)
     assert took < seconds(2)
-    assert f"Go on:   kerasrl-run fit --resume {'run'}" in outcome.stdout
+    assert "Go on:   kerasrl-run fit --resume run" in outcome.stdout
 
 
 @pytest.mark.parametrize("engine", ["reference", pytest.param("compiled", marks=slow)])
@@ -121,12 +121,16 @@ def test_in_a_step_of_minutes_the_first_signal_says_so_and_the_second_ends_it(
 
 def test_the_hint_is_not_given_where_the_step_ends_soon(tmp_path):
     arguments = begin(tmp_path, "Slow", env={"kwargs": {"fault": "takes a little"}})
-    child = start(*arguments, folder=tmp_path)
+    child = start(*arguments, "--json", folder=tmp_path)
     child.wait_for((tmp_path / "slow").exists)
     child.send(signal.SIGINT)
     outcome = child.finish(limit=20)
-    check_interrupted(outcome, RunDirectory(tmp_path / "run"))
+    directory = RunDirectory(tmp_path / "run")
+    check_interrupted(outcome, directory)
     assert outcome.stderr == ""
+    record = directory.record()
+    said = {key: outcome.json[key] for key in ("status", "env_steps", "episodes", "best")}
+    assert said == {key: record[key] for key in said}
 
 
 def test_a_close_that_hangs_costs_a_second_signal_and_no_weights(tmp_path):
