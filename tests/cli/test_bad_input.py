@@ -78,11 +78,5 @@ def test_bad_input(case: Case, results: dict[str, Result]):
             "preset.toml",
             "log.csv",
             "weights.h5",
-<<<<<<< HEAD
-            "run.lock",
-            "checkpoint.json",
-            "state-0.npz",
-=======
             "checkpoint",
->>>>>>> 4446b0f958b6d829455108071c368fa75a5ae8b5
         }

@@ -61,13 +61,8 @@ def test_json_is_one_object_of_these_keys(finished):
 def test_the_run_directory_holds_these_files(finished):
     _, folder, outcome = finished
     assert {path.name for path in (folder / outcome.json["run"]).iterdir()} == {
-<<<<<<< HEAD
-        "preset.toml", "run.json", "log.csv", "evaluation.csv", "weights.h5", "best.h5",
-        "run.lock", "checkpoint",
-=======
         "preset.toml", "run.json", "run.lock", "log.csv", "evaluation.csv", "weights.h5",
         "best.h5", "checkpoint",
->>>>>>> 4446b0f958b6d829455108071c368fa75a5ae8b5
     }  # fmt: skip
 
 

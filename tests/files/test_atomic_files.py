@@ -79,14 +79,6 @@ def test_what_was_written_is_flushed_before_it_is_renamed_and_the_rename_after(
 ):
     calls = []
     fsync, replace = os.fsync, os.replace
-<<<<<<< HEAD
-    monkeypatch.setattr(os, "fsync", lambda number: (calls.append("fsync"), fsync(number)))
-    monkeypatch.setattr(
-        os, "replace", lambda path, to: (calls.append("replace"), replace(path, to))[1]
-    )
-    write_text(tmp_path / "notes.txt", "new")
-    assert calls == ["fsync", "replace", "fsync"]  # the file, its name, the folder
-=======
 
     def flushed(number):
         calls.append("folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file")
@@ -105,7 +97,6 @@ def test_what_killed_writers_left_is_known_by_its_name(tmp_path):
         ".notes.12.txt",
         ".notes.7.txt",
     }
->>>>>>> 4446b0f958b6d829455108071c368fa75a5ae8b5
 
 
 def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path):

@@ -15,14 +15,8 @@ from kerasrl_runner.files.run_directory import (
     find_run,
     new_run,
     newest_finished,
+    runs_folder,
 )
-from kerasrl_runner.files.runs_folder import runs_folder
-
-
-def create_run(*arguments) -> RunDirectory:
-    """A new run's directory, let go of."""
-    with new_run(*arguments) as directory:
-        return directory
 
 
 @pytest.fixture
@@ -94,12 +88,8 @@ def test_a_runs_folder_that_leads_nowhere_is_refused(tmp_path):
 from kerasrl_runner.errors import RunError
 from kerasrl_runner.files.run_directory import new_run
 try:
-<<<<<<< HEAD
-    new_run("x", "", None).__enter__()
-=======
     with new_run("x", "", None):
         pass
->>>>>>> 4446b0f958b6d829455108071c368fa75a5ae8b5
 except RunError as error:
     print(error)
 """
