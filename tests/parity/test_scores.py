@@ -32,22 +32,26 @@ def studied(out: Path, *arguments: object) -> str:
     return done.stdout
 
 
-def test_every_engine_solves_cartpole_on_three_seeds(tmp_path):
+@pytest.mark.timeout(280)
+def test_the_fast_engines_solve_cartpole_on_three_seeds(tmp_path):
+    """keras-rl takes two minutes a seed, most of them for its evaluations: it is a slow test."""
     out = tmp_path / "rows.jsonl"
-    tables = studied(out, "--presets", "cartpole", "--seeds", 0, 3)
+    chosen = ("--presets", "cartpole", "--seeds", 0, 3, "--engines", "compiled", "reference")
+    tables = studied(out, *chosen)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert {(row["engine"], row["seed"]) for row in rows} == {
-        (engine, seed) for engine in ENGINES for seed in range(3)
+        (engine, seed) for engine in ("compiled", "reference") for seed in range(3)
     }
     assert min(row["mean_return"] for row in rows) >= 475
-    assert tables.count("| yes |") == 3
+    assert tables.count("| yes |") == 1
     # What the file holds already is not run again.
     before = out.read_text()
-    studied(out, "--presets", "cartpole", "--seeds", 0, 3)
+    studied(out, *chosen)
     assert out.read_text() == before
 
 
 @pytest.mark.slow
-def test_scores_over_ten_seeds_are_equivalent(tmp_path):
+@pytest.mark.timeout(6_000)
+def test_scores_of_all_engines_over_ten_seeds_are_equivalent(tmp_path):
     tables = studied(tmp_path / "rows.jsonl", "--seeds", 0, 10, "--presets", "cartpole")
-    assert tables.count("| yes |") == 3
+    assert tables.count("| yes |") == len(ENGINES)
