@@ -168,7 +168,8 @@ def test_a_training_that_fails_says_why_in_the_words_of_the_command(tmp_path):
     assert checks["training"] == {
         "name": "training",
         "status": "broken",
-        "found": "training cartpole: KERASRL_THREADS: expected a number of threads up to 256, received two.",
+        "found": "training cartpole: KERASRL_THREADS: expected a number of threads up to 256, "
+        "received two.",
         "remedy": "Mend what this and the lines above name, then run kerasrl-run doctor again.",
     }
 

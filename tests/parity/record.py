@@ -1,4 +1,7 @@
-"""Record updates of the keras-rl engine, in its own process: `record.py FOLDER CASE_INDEX...`."""
+"""Record updates of the keras-rl engine, in its own process.
+
+`record.py FOLDER UPDATES_OF_A_CASE CASE_INDEX...`
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ from kerasrl_runner.keras_rl import tf
 NAMES = ("online", "target", "slots", "q")
 
 
-def record(case: Case, path: Path) -> None:
+def record(case: Case, number: int, path: Path) -> None:
     """Write a row an update: what `reader` reads after it, and its loss."""
     agent = agent_of(case, GuardedDQNAgent)
     rows: list[tuple[np.ndarray, ...]] = []
     losses: list[float] = []
     with agent._scope:  # once for all updates: entering it costs as much as an update
-        updates = drive(agent)
+        updates = drive(agent, number)
         losses.append(next(updates)[0])
         read = reader(agent)  # Keras makes the optimizer's slots with the first update
         rows.append(read())
@@ -57,5 +60,6 @@ def flat(variables: list[tf.Variable]) -> tf.Tensor:
 
 
 if __name__ == "__main__":
-    for index in map(int, sys.argv[2:]):
-        record(GRID[index], Path(sys.argv[1]) / f"{GRID[index].name}.npz")
+    folder, updates = Path(sys.argv[1]), int(sys.argv[2])
+    for index in map(int, sys.argv[3:]):
+        record(GRID[index], updates, folder / f"{GRID[index].name}.npz")
