@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 CASES = [([16, 16, 16], 32)]
-CASES += [([units] * 2, batch_size) for units in (64, 128, 256) for batch_size in (32, 128)]
+CASES += [([units] * 2, batch_size) for units in (64, 128, 256, 512) for batch_size in (32, 128)]
 FEATURES, ACTIONS, TRANSITIONS, EPISODE = 4, 2, 2_000, 200
 ROUND_SECONDS = 0.1
 

@@ -30,3 +30,16 @@ def test_every_link_to_a_file_of_the_project_leads_there(page):
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_defect_that_is_listed_has_a_test_named_after_it():
+    page = (REPOSITORY / "docs" / "defects.md").read_text(encoding="utf-8")
+    listed = {
+        name
+        for cell in re.findall(r"^\| (D[^|]*) \|", page, re.MULTILINE)
+        for name in cell.split(", ")
+    }
+    tests = "".join(path.read_text() for path in (REPOSITORY / "tests" / "vendor").glob("*.py"))
+    named = {part for name in re.findall(r"def test_(D\w+)", tests) for part in name.split("_")}
+    assert len(listed) > 35
+    assert listed - named == set()
