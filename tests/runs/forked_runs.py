@@ -234,10 +234,11 @@ def _count_calls(fault: Fault | None) -> dict[str, int]:
             if moment == "middle":
                 half(*arguments)
                 act(log)
-            result = function(*arguments, **keywords)
-            if moment == "after":
-                act(log)
-            return result
+            try:
+                return function(*arguments, **keywords)
+            finally:  # also after the unlinking of what is not there, which raises
+                if moment == "after":
+                    act(log)
 
         return counted
 
