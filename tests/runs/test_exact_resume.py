@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from commands import Outcome, run_many
 
+pytestmark = pytest.mark.timeout(900)  # the first test of an engine waits for all its runs
+
 ENGINES = ("compiled", "reference", "keras-rl")
 STEPS = 700
 BASE = {
