@@ -26,9 +26,9 @@ def measured(engine: str, capacity: int) -> dict:
     import numpy as np
 
     from kerasrl_runner import load_preset
+    from kerasrl_runner.engines import build_learner
     from kerasrl_runner.files.run_directory import RunDirectory
     from kerasrl_runner.runs.checkpoint import Checkpoints, restore
-    from kerasrl_runner.runs.learner import build_learner
     from kerasrl_runner.runs.training import CHECKPOINT_EVERY
 
     sections = {"memory": {"limit": capacity}, "agent": {"nb_steps_warmup": 200},

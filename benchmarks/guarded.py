@@ -21,7 +21,7 @@ WARM_UP_STEPS = 500
 
 def vendor_steps_per_second(steps: int) -> float:
     """keras-rl2's own DQNAgent in the graph mode that it asks for, unmended but for importing."""
-    from kerasrl_runner.keras_rl import keras, rl_dqn, rl_memory, rl_policy, tf
+    from kerasrl_runner.vendor import keras, rl_dqn, rl_memory, rl_policy, tf
 
     tf.compat.v1.disable_eager_execution()
     import gymnasium

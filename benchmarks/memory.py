@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrl_runner.keras_rl import SequentialMemory, rl_memory
+from kerasrl_runner.keras_rl import SequentialMemory
+from kerasrl_runner.vendor import rl_memory
 
 ROUNDS, CALLS = 7, 300
 

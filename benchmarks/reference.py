@@ -65,7 +65,7 @@ def compiled(hidden: list[int], batch_size: int) -> tuple[Callable, Callable]:
     import numpy as np
 
     from kerasrl_runner.agents.compiled import CompiledDQNAgent
-    from kerasrl_runner.build.keras_agents import set_threads
+    from kerasrl_runner.engines.keras_agents import set_threads
     from kerasrl_runner.keras_rl import GreedyQPolicy, SequentialMemory, keras
     from kerasrl_runner.parts.model import build_q_network
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import kerasrl_runner
-from kerasrl_runner.files.weights_file import WeightsFile, read_weights, write_weights
+from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 

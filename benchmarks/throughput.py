@@ -43,7 +43,7 @@ def preset(hidden: list[int], batch_size: int):
 
 def ours(engine: str, hidden: list[int], batch_size: int, steps: int) -> tuple[float, float]:
     started = time.perf_counter()
-    from kerasrl_runner.runs.learner import build_learner
+    from kerasrl_runner.engines import build_learner
 
     learner = build_learner(preset(hidden, batch_size), 0, engine)
     learner.train(WARM_UP_STEPS, [])

@@ -7,8 +7,6 @@ never touches TensorFlow.
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,14 +21,3 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = "kerasrl_runner.preset" if name == "load_preset" else "kerasrl_runner.api"
     return getattr(importlib.import_module(home), name)
-
-
-class _Package(types.ModuleType):
-    """Keeps the public function `build` where importing the submodule build.py would put that."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name != "build":
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

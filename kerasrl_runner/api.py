@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.build import ENGINES
-from kerasrl_runner.build import build as build_parts
+from kerasrl_runner.engines import DEFAULT_ENGINE
+from kerasrl_runner.engines import build as build_parts
 from kerasrl_runner.errors import WeightsError, shortened
-from kerasrl_runner.files.weights_file import read_weights
-from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.architecture import model_of
-from kerasrl_runner.parts.weights import set_layers
 from kerasrl_runner.preset import Preset, load_preset
 from kerasrl_runner.runs.run import FitResult
 from kerasrl_runner.runs.testing import TestResult, find_subject, play_subject
 from kerasrl_runner.runs.training import CHECKPOINT_EVERY, train
 from kerasrl_runner.runs.training import resume as train_on
+from kerasrl_runner.vendor import keras
+from kerasrl_runner.weights.architecture import model_of
+from kerasrl_runner.weights.file import read_weights
+from kerasrl_runner.weights.keras_weights import set_layers
 
 
 def fit(
@@ -25,7 +25,7 @@ def fit(
     *,
     seed: int = 0,
     steps: int | None = None,
-    engine: str = ENGINES[0],
+    engine: str = DEFAULT_ENGINE,
     run_dir: str | Path | None = None,
     initial_weights: str | Path | None = None,
     checkpoint_every: int = CHECKPOINT_EVERY,

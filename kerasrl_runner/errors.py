@@ -31,7 +31,7 @@ class EngineRefusal(PresetError, ValueError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"{reason}. Use --engine keras-rl, in a script kerasrl_runner.keras_rl.GuardedDQNAgent."
+            f"{reason}. Use --engine keras-rl, in a script kerasrl_runner.keras_rl.VendorDQNAgent."
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import kerasrl_runner
 from kerasrl_runner.errors import PresetError, RunnerError, WeightsError
-from kerasrl_runner.files.weights_file import read_weights, write_weights
+from kerasrl_runner.weights.file import read_weights, write_weights
 
 SHORT = {
     "agent": {"nb_steps_warmup": 50},
@@ -115,9 +115,9 @@ def test_every_refusal_is_of_one_family(tmp_path):
 
 
 def test_build_stays_the_function_after_the_module_of_that_name_was_imported():
-    importlib.import_module("kerasrl_runner.build")
-    importlib.reload(importlib.import_module("kerasrl_runner.build"))
-    assert kerasrl_runner.build is kerasrl_runner.api.build
+    importlib.import_module("kerasrl_runner.engines")
+    importlib.reload(importlib.import_module("kerasrl_runner.engines"))
+    assert kerasrl_runner.engines is kerasrl_runner.api.build
 
 
 def test_the_public_names():

@@ -1,1 +1,1 @@
-"""keras-rl's DQNAgent made safe."""
+"""keras-rl's DQNAgent: its loops corrected, its arithmetic the vendor's or compiled."""

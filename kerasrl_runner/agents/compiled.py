@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.agents.guarded import GuardedDQNAgent
+from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.xla.acting import UnaskedQValues, forward_for
 from kerasrl_runner.agents.xla.update import CompiledUpdate
 from kerasrl_runner.errors import EngineRefusal
-from kerasrl_runner.files.weights_file import WeightsFile
-from kerasrl_runner.keras_rl import EpsGreedyQPolicy, keras
 from kerasrl_runner.parts.model import copy_model
 from kerasrl_runner.parts.optimizers import new_style_optimizer
+from kerasrl_runner.vendor import EpsGreedyQPolicy, keras
+from kerasrl_runner.weights.file import WeightsFile
 
 METRICS = ("loss", "mean_td_error", "mean_q")
 
 
-class CompiledDQNAgent(GuardedDQNAgent):
+class CompiledDQNAgent(BaseDQNAgent):
     """A DQNAgent whose update is one XLA program: the same answer, many times faster.
 
     Takes the vendor's arguments and keeps its fit, test, policies and callbacks. The model that
@@ -33,7 +33,7 @@ class CompiledDQNAgent(GuardedDQNAgent):
         dtype: "float32" or "float64"; the model must be of the same.
 
     Raises:
-        ValueError: as GuardedDQNAgent, gradient_steps below 1, or an EngineRefusal of a model
+        ValueError: as BaseDQNAgent, gradient_steps below 1, or an EngineRefusal of a model
             with several inputs or with layers that keep a state between calls.
     """
 
@@ -114,7 +114,7 @@ class CompiledDQNAgent(GuardedDQNAgent):
         return action
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """As GuardedDQNAgent.fit; afterwards the passed model holds the trained weights."""
+        """As BaseDQNAgent.fit; afterwards the passed model holds the trained weights."""
         # Else each full collection walks through all that TensorFlow keeps.
         gc.freeze()
         try:

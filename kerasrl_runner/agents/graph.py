@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.keras_rl import keras, rl_dqn, rl_util, tf
 from kerasrl_runner.parts.model import copy_model
+from kerasrl_runner.vendor import keras, rl_dqn, rl_util, tf
 
 
 class PrivateGraph:

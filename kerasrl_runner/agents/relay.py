@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasrl_runner.keras_rl import Callback, keras, rl_callbacks
+from kerasrl_runner.vendor import Callback, keras, rl_callbacks
 
 
 class StopTraining(KeyboardInterrupt):

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from kerasrl_runner.cli.signals import Interrupted, interruptible
 from kerasrl_runner.errors import EXIT_INTERRUPTED, RunnerError, nearest
-from kerasrl_runner.runs.signals import Interrupted, interruptible
 
 _COMMANDS = ("fit", "test", "runs", "presets", "doctor")
 

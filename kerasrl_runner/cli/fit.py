@@ -61,8 +61,8 @@ def command(
     if resume is None or preset is not None or overrides:
         loaded = load_preset(preset or "cartpole", overrides)
 
-    from kerasrl_runner.environments.display import can_open_window
-    from kerasrl_runner.runs.rendering import check_rendering
+    from kerasrl_runner.cli.signals import stopping
+    from kerasrl_runner.environments.rendering import can_open_window, check_rendering
     from kerasrl_runner.runs.training import CHECKPOINT_EVERY, train
     from kerasrl_runner.runs.training import resume as train_on
 
@@ -78,7 +78,9 @@ def command(
     if resume is not None:
         given = {"preset": loaded, "seed": seed, "engine": engine}
         expected = {key: value for key, value in given.items() if value is not None}
-        result = train_on(resume, steps=steps, expected=expected, say=say, **shown)
+        result = train_on(
+            resume, steps=steps, expected=expected, say=say, stopping=stopping, **shown
+        )
     else:
         assert loaded is not None
         result = train(
@@ -89,6 +91,7 @@ def command(
             run_dir=run_dir,
             initial_weights=initial_weights,
             checkpoint_every=CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every,
+            stopping=stopping,
             **shown,
         )
     if windowless and result.status == "finished":
@@ -96,7 +99,9 @@ def command(
 
         video_file = Path(result.run) / f"{result.preset}.mp4"
         subject = find_subject(run=result.run)
-        play_subject(subject, episodes=1, seed=result.seed, video_file=video_file)
+        play_subject(
+            subject, episodes=1, seed=result.seed, video_file=video_file, stopping=stopping
+        )
         say(f"Video: {video_file}")
     if as_json:
         click.echo(json.dumps(result.as_dict(), allow_nan=False))

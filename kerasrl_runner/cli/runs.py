@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from kerasrl_runner.files.places import runs_folder
 from kerasrl_runner.files.run_directory import all_runs
-from kerasrl_runner.files.runs_folder import runs_folder
 
 _COLUMNS = ("status", "preset", "engine", "seed", "env_steps", "best")
 

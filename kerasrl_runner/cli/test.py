@@ -43,6 +43,7 @@ def command(
         raise UsageError(f"--episodes: expected 1 or more, received {episodes}.")
     loaded = load_preset(preset) if preset else None
 
+    from kerasrl_runner.cli.signals import stopping
     from kerasrl_runner.runs.testing import find_subject, play_subject
 
     def say(message: str) -> None:
@@ -51,7 +52,13 @@ def command(
     subject = find_subject(loaded, run, weights)
     say(f"Testing {subject.origin}")
     result = play_subject(
-        subject, episodes=episodes, seed=seed, visualize=visualize, video_file=video, say=say
+        subject,
+        episodes=episodes,
+        seed=seed,
+        visualize=visualize,
+        video_file=video,
+        say=say,
+        stopping=stopping,
     )
     if as_json:
         click.echo(json.dumps(result.as_dict(), allow_nan=False))

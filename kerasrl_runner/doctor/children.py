@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import io
-import json
 import time
 from pathlib import Path
 
@@ -16,7 +13,7 @@ _ENV_STEPS = 2_000
 
 def window() -> None:
     """Say whether a window can be opened."""
-    from kerasrl_runner.environments.display import can_open_window
+    from kerasrl_runner.environments.rendering import can_open_window
 
     print(can_open_window())
 
@@ -34,23 +31,21 @@ def encode(path: str) -> None:
 
 
 def train(run_directory: str) -> None:
-    """Train the shipped cartpole preset for a moment by the real command.
+    """Train the shipped cartpole preset for a moment.
 
     Each line on stdout is the stage that begins, the last one the result.
     """
     print(IMPORTING, flush=True)
     began = time.perf_counter()
-    importlib.import_module("kerasrl_runner.keras_rl")
+    importlib.import_module("kerasrl_runner.vendor")
     imported_seconds = time.perf_counter() - began
     print(TRAINING, flush=True)
-    from kerasrl_runner.cli import main
+    from kerasrl_runner.preset import load_preset
+    from kerasrl_runner.runs.training import train as train_preset
 
-    arguments = ["--preset", "cartpole", "--steps", str(_ENV_STEPS), "--run-dir", run_directory]
-    quiet = ["--set", "evaluate.every_steps=0", "--quiet", "--json"]
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        main(["fit", *arguments, *quiet])
-    result = json.loads(said.getvalue())
+    preset = load_preset("cartpole", ["evaluate.every_steps=0"])
+    result = train_preset(preset, steps=_ENV_STEPS, run_dir=Path(run_directory))
     print(
         f"TensorFlow and keras-rl import in {imported_seconds:.1f} s; cartpole trains at "
-        f"{result['env_steps_per_second']:.0f} env steps/s"
+        f"{result.env_steps_per_second:.0f} env steps/s"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kerasrl_runner.doctor.findings import Finding, broken, ok, warning
 from kerasrl_runner.doctor.tried import Tried
-from kerasrl_runner.files.runs_folder import runs_folder
+from kerasrl_runner.files.places import runs_folder
 
 _TRIED_MACHINE = ("CPython", "Linux", "x86_64")
 _GIGABYTE = 10**9
@@ -38,7 +38,7 @@ def python(tried: Tried) -> Finding:
 
 
 def legacy_keras() -> Finding:
-    """The switch that TensorFlow chooses its Keras by; kerasrl_runner.keras_rl sets it itself."""
+    """The switch that TensorFlow chooses its Keras by; kerasrl_runner.vendor sets it itself."""
     value = os.environ.get("TF_USE_LEGACY_KERAS")
     if value is None:
         return ok("not set; kerasrl-run sets it to 1 for itself")

@@ -10,13 +10,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
 from kerasrl_runner.doctor.children import TRAINING
 from kerasrl_runner.doctor.findings import Finding, broken, ok, pip, warning
 from kerasrl_runner.doctor.packages import reinstall_stack
 from kerasrl_runner.doctor.tried import Tried
-from kerasrl_runner.runs.signals import stopping
 
 # {path}: the child imports from where this process does, also where -c would add its own folder.
 _PROGRAM = """
@@ -42,10 +41,6 @@ class Ended:
     said: list[str]  # the lines of its stdout
 
 
-def _interrupt() -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def in_a_child(function: str, *arguments: str, limit_seconds: float) -> Ended:
     """Call a function of children.py in a process of its own, which never outlives this call."""
     program = _PROGRAM.format(path=sys.path, function=function, arguments=arguments)
@@ -53,7 +48,6 @@ def in_a_child(function: str, *arguments: str, limit_seconds: float) -> Ended:
     with (
         tempfile.TemporaryFile("w+", errors="replace") as stdout,
         tempfile.TemporaryFile("w+", errors="replace") as stderr,
-        stopping(_interrupt),
     ):
         child = subprocess.Popen(
             [sys.executable, "-c", program],

@@ -1,15 +1,36 @@
-"""gymnasium.make for a preset's [env], with errors a person can act on."""
+"""A preset's environment: gymnasium.make with errors that say how to act on them."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 from gymnasium import error as gymnasium_error
 from gymnasium import spaces
 
+from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.environments.observations import encoder
+from kerasrl_runner.environments.seeds import episode_seeds
 from kerasrl_runner.errors import EnvironmentFailed, PresetError, nearest
-from kerasrl_runner.preset.schema import Env
+from kerasrl_runner.preset.modules import make_importable
+from kerasrl_runner.preset.schema import Env, Preset
+
+
+def build_environment(
+    preset: Preset, seed: int, stream: int, render_mode: str | None = None
+) -> KerasRLEnvironment:
+    """The preset's environment; episode k is reset with seed k of (seed, stream)."""
+    make_importable([Path(os.getcwd()), preset.folder])
+    env = make_environment(preset.env, render_mode)
+    encode, _ = encoder(env.observation_space, preset.env.observation_scale)
+    return KerasRLEnvironment(
+        env,
+        encode=encode,
+        reward_scale=preset.env.reward_scale,
+        seeds=episode_seeds(seed, stream),
+    )
 
 
 def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:

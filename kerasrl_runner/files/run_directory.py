@@ -14,9 +14,9 @@ from typing import Any
 
 from kerasrl_runner.errors import RunError
 from kerasrl_runner.files.atomic import leftovers, write_json, write_text
-from kerasrl_runner.files.checkpoint_folder import CheckpointFolder
+from kerasrl_runner.files.checkpoint import CheckpointFolder
 from kerasrl_runner.files.lock import LOCK_NAME, is_locked, locked
-from kerasrl_runner.files.runs_folder import runs_folder
+from kerasrl_runner.files.places import runs_folder
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasrl_runner.keras_rl import rl_memory
 from kerasrl_runner.parts.ram import check_memory_fits
+from kerasrl_runner.vendor import rl_memory
 
 # After this many redraws of indices that hit closing entries, the valid ones are listed instead.
 _REDRAWS = 16

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.keras_rl import keras, tf
-from kerasrl_runner.parts.imports import imported_class
+from kerasrl_runner.preset.modules import imported_class
+from kerasrl_runner.vendor import keras, tf
 
 Q_HEAD = "q_values"
 MOST_WEIGHTS = 1 << 27  # half a GiB; beside it stand the target network and the optimizer's state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.vendor import keras
 
 # Arguments of new-style optimizers alone: those that would change the update, and the rest.
 _CANNOT = ("weight_decay", "use_ema")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.keras_rl import rl_policy
+from kerasrl_runner.vendor import rl_policy
 
 
 def boltzmann_probabilities(q_values: np.ndarray, tau: float, clip: tuple[float, float]) -> Any:

@@ -1,9 +1,14 @@
-"""Which modules a preset would have imported."""
+"""The modules that a preset names: which they are, and their classes."""
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from kerasrl_runner.errors import PresetError
 from kerasrl_runner.preset.schema import Preset
 
 
@@ -20,3 +25,29 @@ def _keys(part: Any) -> list[str]:
     if isinstance(part, dict):
         return [*part, *(key for value in part.values() for key in _keys(value))]
     return [key for value in part for key in _keys(value)] if isinstance(part, list) else []
+
+
+def make_importable(folders: Iterable[Path | None]) -> None:
+    """Let `module:` names find modules in these folders, after everything that is installed."""
+    for folder in folders:
+        if folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+def imported_class(spelling: str, base: type, key: str) -> Any:
+    """The class that "module:Class" names; importing runs that module.
+
+    Raises:
+        PresetError: no such module or class, or not a subclass of `base`.
+    """
+    module_name, _, class_name = spelling.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # whatever the module's own code raises
+        raise PresetError(
+            f'{key}: cannot import "{spelling}": {error}. Expected module:Class, with the module '
+            f"installed, in the working folder or beside the preset."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise PresetError(f'{key}: "{spelling}" is not a {base.__name__} class.')
+    return found

@@ -15,8 +15,8 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from kerasrl_runner.errors import PresetError, nearest, shortened
+from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.files.plain import MOST_LEVELS
-from kerasrl_runner.files.shipped import shipped_folder
 from kerasrl_runner.preset.check import conflicts
 from kerasrl_runner.preset.lines import line_of
 from kerasrl_runner.preset.names import REFUSED_KEYS

@@ -14,8 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.runs.events import EpisodeEvent, Listener, StepEvent
 
 
 class CsvFile:

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from kerasrl_runner.engines.learner import EpisodeEvent, Learner, Listener, StepEvent, TrainingState
 from kerasrl_runner.errors import CheckpointError, RunError, diverged
-from kerasrl_runner.files.checkpoint_folder import Checkpoint
+from kerasrl_runner.files.checkpoint import Checkpoint
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.runs.callbacks import CsvFile
 from kerasrl_runner.runs.evaluation import Evaluation
-from kerasrl_runner.runs.events import EpisodeEvent, Listener, StepEvent
-from kerasrl_runner.runs.learner import Learner, TrainingState
 
 # Env steps after which an episode's end is missed: the cap of an evaluation's.
 LONG_EPISODE = 10_000

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from kerasrl_runner.engines.learner import Learner, Listener, StepEvent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.preset.schema import Evaluate
 from kerasrl_runner.runs.callbacks import CsvFile, TrainingClock
-from kerasrl_runner.runs.events import Listener, StepEvent
-from kerasrl_runner.runs.learner import Learner
 
 
 @dataclass(frozen=True)

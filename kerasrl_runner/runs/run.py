@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.build import build_environment
+from kerasrl_runner.engines import build_learner
+from kerasrl_runner.engines.learner import Learner, Listener, StepEvent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import EVALUATION
 from kerasrl_runner.errors import EnvironmentFailed, RunnerError, TrainingDiverged
-from kerasrl_runner.files.checkpoint_folder import Checkpoint
+from kerasrl_runner.files.checkpoint import Checkpoint
 from kerasrl_runner.files.run_directory import (
     FAILED,
     FINISHED,
@@ -25,12 +27,10 @@ from kerasrl_runner.preset import Preset, preset_to_toml
 from kerasrl_runner.runs.callbacks import CsvFile, CsvLog, Progress, TrainingClock
 from kerasrl_runner.runs.checkpoint import Checkpoints, cut_logs, restore, restore_evaluation
 from kerasrl_runner.runs.evaluation import Evaluation, Score
-from kerasrl_runner.runs.events import Listener, StepEvent
 from kerasrl_runner.runs.failures import FirstFailure
 from kerasrl_runner.runs.kept_weights import KeptWeights
-from kerasrl_runner.runs.learner import Learner, build_learner
 from kerasrl_runner.runs.record import command, hardware, versions
-from kerasrl_runner.runs.signals import stopping
+from kerasrl_runner.runs.stopping import Stopping, without_signals
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Run(Listener):
         directory: RunDirectory,
         before: dict[str, Any] | None = None,
         progress: bool = False,
+        stopping: Stopping = without_signals,
     ) -> None:
         """`before`: the run's record where it goes on, from its checkpoint."""
         self.settings, self.learner, self.directory = parts.settings, parts.learner, directory
@@ -106,6 +107,7 @@ class Run(Listener):
         self._parts = parts
         self._before = before or {}
         self._progress = progress
+        self._stopping = stopping
         self._listeners: list[Listener] = [self]
         self._evaluation: Evaluation | None = None
         self._stopped = False
@@ -122,7 +124,7 @@ class Run(Listener):
                 run could not even begin: then what was there before stays.
         """
         first, began = FirstFailure(), False
-        with stopping(self._stop):  # also while the weights are written
+        with self._stopping(self._stop):  # also while the weights are written
             with first:
                 self._begin()
                 began = True

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.build import build_agent, build_environment
+from kerasrl_runner.engines import build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.display import can_open_window
+from kerasrl_runner.environments.make import build_environment
+from kerasrl_runner.environments.rendering import can_open_window, check_rendering
 from kerasrl_runner.environments.seeds import TEST, check_seed
 from kerasrl_runner.errors import RunError, UsageError, WeightsError, shortened
+from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_finished
-from kerasrl_runner.files.shipped import shipped_folder
-from kerasrl_runner.files.weights_file import WeightsFile, read_weights
-from kerasrl_runner.keras_rl import Callback
 from kerasrl_runner.pictures.video import check_video_path, video
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
 from kerasrl_runner.preset.modules import modules_of
 from kerasrl_runner.runs.evaluation import Episode, Score
-from kerasrl_runner.runs.rendering import check_rendering
-from kerasrl_runner.runs.signals import stopping
+from kerasrl_runner.runs.stopping import Stopping, without_signals
+from kerasrl_runner.vendor import Callback
+from kerasrl_runner.weights.file import WeightsFile, read_weights
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,7 @@ def play_subject(
     visualize: bool = False,
     video_file: Path | None = None,
     say: Callable[[str], None] = lambda message: None,
+    stopping: Stopping = without_signals,
 ) -> TestResult:
     """Greedy episodes by keras-rl's `DQNAgent.test`, each of a capped length (D22).
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from kerasrl_runner.build import ENGINES
+from kerasrl_runner.engines import DEFAULT_ENGINE, check_engine
 from kerasrl_runner.environments.seeds import check_seed
-from kerasrl_runner.errors import RunError, UsageError, nearest
+from kerasrl_runner.errors import RunError, UsageError
 from kerasrl_runner.files.lock import locked
 from kerasrl_runner.files.run_directory import FINISHED, RunDirectory, find_run, new_run
-from kerasrl_runner.files.weights_file import read_weights
 from kerasrl_runner.preset import Preset, preset_from_toml, preset_to_toml
 from kerasrl_runner.runs.record import versions
 from kerasrl_runner.runs.run import FitResult, Parts, Run, RunSettings, result_of
+from kerasrl_runner.runs.stopping import Stopping, without_signals
+from kerasrl_runner.weights.file import read_weights
 
 # Some seconds of training, and about ten milliseconds to write (benchmarks/README.md).
 CHECKPOINT_EVERY = 5_000
@@ -37,12 +38,13 @@ def train(
     *,
     seed: int = 0,
     steps: int | None = None,
-    engine: str = ENGINES[0],
+    engine: str = DEFAULT_ENGINE,
     run_dir: Path | None = None,
     initial_weights: Path | None = None,
     checkpoint_every: int = CHECKPOINT_EVERY,
     render: bool = False,
     progress: bool = False,
+    stopping: Stopping = without_signals,
 ) -> FitResult:
     """Train a preset into a new run directory.
 
@@ -66,7 +68,7 @@ def train(
         parts.learner.set_weights(given)
     # All that could be refused was refused: from here on there is something on disk.
     with new_run(preset.name, preset_to_toml(preset), run_dir) as directory:
-        return Run(parts, directory, progress=progress).train()
+        return Run(parts, directory, progress=progress, stopping=stopping).train()
 
 
 def resume(
@@ -75,6 +77,7 @@ def resume(
     steps: int | None = None,
     expected: dict[str, Any] | None = None,
     progress: bool = False,
+    stopping: Stopping = without_signals,
     render: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> FitResult:
@@ -105,15 +108,11 @@ def resume(
             preset, record["seed"], record["engine"], target, record["checkpoint_every"]
         )
         parts = Parts(settings, render)
-        return Run(parts, directory, before=record, progress=progress).train()
+        return Run(parts, directory, before=record, progress=progress, stopping=stopping).train()
 
 
 def _check(engine: str, steps: int | None, seed: int, checkpoint_every: int) -> None:
-    if engine not in ENGINES:
-        raise UsageError(
-            f'there is no engine "{engine}".{nearest(engine, list(ENGINES))} '
-            f"Known: {', '.join(ENGINES)}."
-        )
+    check_engine(engine)
     if steps is not None and steps < 1:
         raise UsageError(f"--steps: expected 1 or more env steps, received {steps}.")
     if checkpoint_every < 0:

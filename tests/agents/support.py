@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.keras_rl import Callback, SequentialMemory, keras
-from kerasrl_runner.keras_rl import GuardedDQNAgent as DQNAgent
+from kerasrl_runner.keras_rl import VendorDQNAgent as DQNAgent
 
 
 class IdleAgent(DQNAgent):

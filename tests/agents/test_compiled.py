@@ -15,9 +15,8 @@ from kerasrl_runner.keras_rl import (
     GreedyQPolicy,
     SequentialMemory,
     keras,
-    rl_dqn,
-    tf,
 )
+from kerasrl_runner.vendor import rl_dqn, tf
 
 
 def network(actions: int = 2, features: int = 4, window: int = 1):
@@ -181,7 +180,7 @@ def test_legacy_optimizers_and_names_are_taken():
 def test_several_inputs_are_for_the_guarded_agent():
     first, second = keras.Input((1, 2)), keras.Input((1, 2))
     joined = keras.layers.Flatten()(keras.layers.Concatenate()([first, second]))
-    with pytest.raises(ValueError, match="GuardedDQNAgent"):
+    with pytest.raises(ValueError, match="VendorDQNAgent"):
         agent_of(keras.Model([first, second], keras.layers.Dense(2)(joined)))
 
 
@@ -209,7 +208,7 @@ STATEFUL = {
 def test_a_layer_that_keeps_its_state_between_calls_is_refused_by_name(name):
     first = keras.layers.InputLayer(batch_input_shape=(1, 1, 4))
     model = keras.Sequential([first, *STATEFUL[name](), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match=rf"stateful=True of {name} '.*GuardedDQNAgent"):
+    with pytest.raises(ValueError, match=rf"stateful=True of {name} '.*VendorDQNAgent"):
         agent_of(model)
 
 
@@ -255,17 +254,17 @@ def test_a_layer_that_assigns_its_trained_weights_is_refused_by_name():
     model = keras.Sequential(
         [layers.Flatten(input_shape=(1, 4)), layers.SpectralNormalization(layers.Dense(2))]
     )
-    with pytest.raises(ValueError, match=r"SpectralNormalization.*GuardedDQNAgent"):
+    with pytest.raises(ValueError, match=r"SpectralNormalization.*VendorDQNAgent"):
         agent_of(model)
 
 
 def test_a_preset_with_such_a_layer_is_told_the_other_engine(tmp_path, monkeypatch):
-    from kerasrl_runner.build import build
+    from kerasrl_runner.engines import build
     from kerasrl_runner.errors import PresetError
     from kerasrl_runner.preset import load_preset
 
     (tmp_path / "stubborn.py").write_text(
-        "from kerasrl_runner.keras_rl import keras\n"
+        "from kerasrl_runner.vendor import keras\n"
         "class Stubborn(keras.layers.Dense):\n"
         "    def __init__(self, **kwargs):\n"
         "        super().__init__(**kwargs)\n"

@@ -11,7 +11,7 @@ import pytest
 from agents.support import equal_weights, learn_steps, make_agent, q_network, weights_of
 
 from kerasrl_runner.errors import WeightsError
-from kerasrl_runner.keras_rl import MultiInputProcessor, Processor, keras
+from kerasrl_runner.vendor import MultiInputProcessor, Processor, keras
 
 
 def _cartpole() -> gymnasium.Env:

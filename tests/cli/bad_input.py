@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from kerasrl_runner.files.weights_file import Layer, WeightsFile, write_weights
 from kerasrl_runner.preset import load_preset, preset_to_toml
+from kerasrl_runner.weights.file import Layer, WeightsFile, write_weights
 
 SMALL = """\
 [env]

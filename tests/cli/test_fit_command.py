@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from commands import run, run_many
 
-from kerasrl_runner.files.weights_file import read_weights
 from kerasrl_runner.preset import known_presets, load_preset, preset_from_toml
+from kerasrl_runner.weights.file import read_weights
 
 SHORT = {
     "agent.nb_steps_warmup": 100,

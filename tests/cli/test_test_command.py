@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from commands import run, run_many
 
-from kerasrl_runner.files.shipped import shipped_folder
+from kerasrl_runner.files.places import shipped_folder
 
 FIT = "fit --preset cartpole --steps 60 --set evaluate.every_steps=0 --run-dir runs/mine"
 WEIGHTS = "runs/mine/weights.h5"

@@ -9,8 +9,7 @@ from typing import Any
 import gymnasium
 import pytest
 
-from kerasrl_runner.build import build_environment
-from kerasrl_runner.environments.make import make_environment, render_modes
+from kerasrl_runner.environments.make import build_environment, make_environment, render_modes
 from kerasrl_runner.environments.seeds import TRAINING
 from kerasrl_runner.errors import EnvironmentFailed, PresetError
 from kerasrl_runner.preset import load_preset

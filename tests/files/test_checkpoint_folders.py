@@ -9,7 +9,7 @@ import pytest
 
 from kerasrl_runner.errors import CheckpointError, RunError
 from kerasrl_runner.files import atomic
-from kerasrl_runner.files.checkpoint_folder import CheckpointFolder, checksum
+from kerasrl_runner.files.checkpoint import CheckpointFolder, checksum
 
 CAPACITY = 10
 

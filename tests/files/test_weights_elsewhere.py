@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from commands import python
 
-from kerasrl_runner.build import build
+from kerasrl_runner.engines import build
 from kerasrl_runner.errors import WeightsError
-from kerasrl_runner.files.weights_file import read_weights
-from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.weights import layers_of, set_layers
 from kerasrl_runner.preset import load_preset
+from kerasrl_runner.vendor import keras
+from kerasrl_runner.weights.file import read_weights
+from kerasrl_runner.weights.keras_weights import layers_of, set_layers
 
 OBSERVATIONS = np.random.default_rng(3).normal(size=(8, 4)).astype(np.float32)  # [B, 4]
 

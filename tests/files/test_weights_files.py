@@ -11,7 +11,7 @@ import pytest
 from kerasrl_runner.errors import RunError, WeightsError
 from kerasrl_runner.files import weights_file
 from kerasrl_runner.files.hdf5 import MAX_BYTES
-from kerasrl_runner.files.weights_file import (
+from kerasrl_runner.weights.file import (
     Layer,
     WeightsFile,
     read_weights,

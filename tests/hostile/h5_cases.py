@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from hypothesis import strategies as st
 
-from kerasrl_runner.files.shipped import shipped_folder
+from kerasrl_runner.files.places import shipped_folder
 
 CORPUS = Path(__file__).resolve().parent.parent / "corpus"
 MODELS = sorted((CORPUS / "models").glob("*.h5"))  # by this project, tf_keras and Keras 3

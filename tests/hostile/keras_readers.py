@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 import kerasrl_runner
-from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.architecture import architecture_of, model_of
-from kerasrl_runner.parts.comparison import check_same
 from kerasrl_runner.parts.model import build_q_network
+from kerasrl_runner.vendor import keras
+from kerasrl_runner.weights.architecture import architecture_of, model_of
+from kerasrl_runner.weights.comparison import check_same
 
 sys.path.insert(0, os.getcwd())  # where evil.py lies: importing it would succeed
 

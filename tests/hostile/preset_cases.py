@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 from hypothesis import strategies as st
 
-from kerasrl_runner.files.shipped import shipped_folder
+from kerasrl_runner.files.places import shipped_folder
 
 MAXIMAL = """\
 name = "everything"

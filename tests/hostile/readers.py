@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrl_runner.files.weights_file import read_weights
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml, preset_to_toml
+from kerasrl_runner.weights.file import read_weights
 
 
 def preset(name: str, overrides: list[str]) -> None:

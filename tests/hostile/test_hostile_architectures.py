@@ -13,7 +13,7 @@ from hostile.architectures import EVIL, REFUSED, Config, architectures, layer, t
 from hostile.support import check, every
 from hostile.worker import Worker
 
-from kerasrl_runner.files.weights_file import Layer, WeightsFile, write_weights
+from kerasrl_runner.weights.file import Layer, WeightsFile, write_weights
 
 FAST, FULL = 60, 2_000
 GOOD = told(layer("Flatten"), layer("Dense", units=4), layer("Dense", units=2), shape=[1, 3])

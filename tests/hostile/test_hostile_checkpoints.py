@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kerasrl_runner.engines import build_learner
+from kerasrl_runner.engines.learner import Learner
 from kerasrl_runner.errors import RunnerError
-from kerasrl_runner.files.checkpoint_folder import CheckpointFolder, checksum
+from kerasrl_runner.files.checkpoint import CheckpointFolder, checksum
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.runs.checkpoint import Checkpoints, cut_logs, restore
-from kerasrl_runner.runs.learner import Learner, build_learner
 
 DAMAGED = 700
 FORGED = 300

@@ -11,7 +11,7 @@ from hostile import h5_attacks, h5_cases
 from hostile.support import check, every
 from hostile.worker import Worker
 
-from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.weights.file import read_weights
 
 FAST, FULL = 200, 2_000
 CORPUS = sorted((h5_cases.CORPUS / "weights").glob("*.h5"))

@@ -11,13 +11,13 @@ import pytest
 
 import kerasrl_runner
 from kerasrl_runner.errors import WeightsError
-from kerasrl_runner.files.weights_file import Layer, WeightsFile, write_weights
-from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.architecture import architecture_of
 from kerasrl_runner.parts.model import build_q_network
-from kerasrl_runner.parts.weights import layers_of
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.runs.testing import find_subject
+from kerasrl_runner.vendor import keras
+from kerasrl_runner.weights.architecture import architecture_of
+from kerasrl_runner.weights.file import Layer, WeightsFile, write_weights
+from kerasrl_runner.weights.keras_weights import layers_of
 
 MODULE = "a_module_of_strangers"
 ENVIRONMENT = f'[env]\nid = "{MODULE}:World-v0"\n[model]\nlayers = []\n'
@@ -27,7 +27,7 @@ LAYER = (
 WRAPPED = LAYER.replace("{ ", "{ TimeDistributed = { layer = { ", 1).replace(" }]", " } } }]")
 
 SCALED = """\
-from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.vendor import keras
 
 class Scaled(keras.layers.Layer):
     def __init__(self, factor, **kwargs):

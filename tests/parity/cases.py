@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.keras_rl import GreedyQPolicy, keras
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.optimizers import build_optimizer
+from kerasrl_runner.vendor import GreedyQPolicy, keras
 
 UPDATES = 200
 BATCH_SIZE, ACTIONS, FEATURES = 32, 3, 4

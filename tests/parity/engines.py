@@ -27,12 +27,12 @@ from cases import (
 )
 
 from kerasrl_runner.agents.compiled import CompiledDQNAgent
-from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.reference import optimizers
 from kerasrl_runner.reference.agent import GREEDY, Agent
 from kerasrl_runner.reference.network import Dense, Network
 from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.reference.schedule import exponential_decay, polynomial_decay
+from kerasrl_runner.vendor import keras
 
 # Keras' slots in the order in which its legacy optimizers hold them.
 SLOTS = {"Adam": ("m", "v"), "SGD": ("m",)}

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from cases import GRID, Case, agent_of, drive, probe
 
-from kerasrl_runner.agents.guarded import GuardedDQNAgent
-from kerasrl_runner.keras_rl import tf
+from kerasrl_runner.agents.keras_rl import VendorDQNAgent
+from kerasrl_runner.vendor import tf
 
 NAMES = ("online", "target", "slots", "q")
 
 
 def record(case: Case, number: int, path: Path) -> None:
     """Write a row an update: what `reader` reads after it, and its loss."""
-    agent = agent_of(case, GuardedDQNAgent)
+    agent = agent_of(case, VendorDQNAgent)
     rows: list[tuple[np.ndarray, ...]] = []
     losses: list[float] = []
     with agent._scope:  # once for all updates: entering it costs as much as an update
@@ -37,7 +37,7 @@ def record(case: Case, number: int, path: Path) -> None:
     np.savez(path, loss=np.array(losses), **columns)
 
 
-def reader(agent: GuardedDQNAgent) -> Callable[[], tuple[np.ndarray, ...]]:
+def reader(agent: VendorDQNAgent) -> Callable[[], tuple[np.ndarray, ...]]:
     """A function that returns all of NAMES in one run of the session.
 
     Both networks' weights [P], the optimizer's slots [0 or more times P] and the Q values of

@@ -16,16 +16,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cases import OPTIMIZERS, Case, grid, pairs_of_settings, steps
 from engines import CompiledEngine, ReferenceEngine
 
-from kerasrl_runner.build import build
-from kerasrl_runner.build.reference_weights import reference_weights, set_reference_weights
-from kerasrl_runner.files.weights_file import read_weights, write_weights
+from kerasrl_runner.engines import build
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
-from kerasrl_runner.parts.weights import set_layers
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.reference.agent import Agent
 from kerasrl_runner.reference.network import Network
 from kerasrl_runner.reference.replay import ReplayMemory
+from kerasrl_runner.weights.file import read_weights, write_weights
+from kerasrl_runner.weights.keras_weights import set_layers
+from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
 SHIPPED = Path(__file__).parents[2] / "weights" / "cartpole.h5"
 TOLERANCE = 1e-10  # of the largest |weight|, after 200 updates in a row; seen: 1e-15

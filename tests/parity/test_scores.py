@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from commands import REPOSITORY, child_environment
 
-from kerasrl_runner.build import ENGINES
+from kerasrl_runner.engines import ENGINES
 
 STUDY = REPOSITORY / "benchmarks" / "comparison.py"
 

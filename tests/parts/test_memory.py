@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kerasrl_runner.keras_rl import SequentialMemory, rl_memory
+from kerasrl_runner.keras_rl import SequentialMemory
+from kerasrl_runner.vendor import rl_memory
 
 
 class Naive:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.parts.model import DuelingHead, build_q_network, with_dueling_head
+from kerasrl_runner.vendor import keras
 
 DENSE = ("Dense", {"units": 4, "activation": "relu"})
 
@@ -94,7 +94,7 @@ def test_a_layer_of_ones_own_is_named_by_module_and_class(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own_layers.py").write_text(
-        "from kerasrl_runner.keras_rl import keras\n"
+        "from kerasrl_runner.vendor import keras\n"
         "class Doubled(keras.layers.Layer):\n"
         "    def call(self, inputs):\n"
         "        return 2 * inputs\n"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from kerasrl_runner.build import build
+from kerasrl_runner.engines import build
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.parts.optimizers import build_optimizer, legacy_optimizer
 from kerasrl_runner.preset import load_preset
+from kerasrl_runner.vendor import keras
 
 DECAY = {"initial_learning_rate": 0.5, "decay_steps": 10, "end_learning_rate": 0.1}
 

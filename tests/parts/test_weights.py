@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from kerasrl_runner.errors import WeightsError
-from kerasrl_runner.files.weights_file import WeightsFile
-from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.architecture import architecture_of, model_of
-from kerasrl_runner.parts.comparison import check_same
 from kerasrl_runner.parts.model import build_q_network
-from kerasrl_runner.parts.weights import layers_of, set_layers
+from kerasrl_runner.vendor import keras
+from kerasrl_runner.weights.architecture import architecture_of, model_of
+from kerasrl_runner.weights.comparison import check_same
+from kerasrl_runner.weights.file import WeightsFile
+from kerasrl_runner.weights.keras_weights import layers_of, set_layers
 
 DENSE = ("Dense", {"units": 4, "activation": "relu"})
 STATES = np.random.default_rng(0).normal(size=(9, 1, 3)).astype(np.float32)  # [B, W, 3]

@@ -22,7 +22,7 @@ NOT_FOR_A_SEQUENTIAL = set(
 
 ASK = """
 import inspect, json
-from kerasrl_runner.keras_rl import keras, rl_policy
+from kerasrl_runner.vendor import keras, rl_policy
 def of(module, base):
     found = inspect.getmembers(module, inspect.isclass)
     return [name for name, kind in found if issubclass(kind, base) and kind is not base]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from reference_parts import make_network
 
-from kerasrl_runner.keras_rl import keras, tf
 from kerasrl_runner.reference.network import (
     ACTIVATIONS,
     DUELING,
@@ -20,6 +19,7 @@ from kerasrl_runner.reference.network import (
 )
 from kerasrl_runner.reference.optimizers import SGD, Adam, Optimizer, RMSprop
 from kerasrl_runner.reference.schedule import exponential_decay, polynomial_decay
+from kerasrl_runner.vendor import keras, tf
 
 
 def central_differences(network: Network, x: np.ndarray, slope: np.ndarray) -> np.ndarray:

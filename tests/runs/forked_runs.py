@@ -139,10 +139,9 @@ def _server() -> _Server:
 
 
 def _serve() -> None:
-    import kerasrl_runner.build.keras_agents
     import kerasrl_runner.cli.fit
-    import kerasrl_runner.runs.keras_rl_learner
-    import kerasrl_runner.runs.reference_learner
+    import kerasrl_runner.engines.keras_agents
+    import kerasrl_runner.engines.reference
     import kerasrl_runner.runs.training  # noqa: F401
 
     codes: dict[int, int] = {}

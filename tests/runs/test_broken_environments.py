@@ -13,7 +13,7 @@ from commands import Outcome
 from forked_runs import run
 
 from kerasrl_runner.files.run_directory import RunDirectory
-from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.weights.file import read_weights
 
 RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
 slow = pytest.mark.slow

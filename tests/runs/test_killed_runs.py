@@ -16,7 +16,7 @@ import pytest
 from forked_runs import WRITES, Child, Fault, run, start
 
 from kerasrl_runner.files.run_directory import RunDirectory
-from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.weights.file import read_weights
 
 RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
 STEPS = {"reference": 3000, "compiled": 1800, "keras-rl": 900}

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from commands import python, run
 
-from kerasrl_runner.build import build
-from kerasrl_runner.build.reference_weights import reference_weights, set_reference_weights
+from kerasrl_runner.engines import build
 from kerasrl_runner.errors import PresetError, WeightsError
-from kerasrl_runner.files.weights_file import read_weights
-from kerasrl_runner.parts.comparison import check_same
 from kerasrl_runner.preset import load_preset
+from kerasrl_runner.weights.comparison import check_same
+from kerasrl_runner.weights.file import read_weights
+from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
 SHIPPED = ("cartpole", "cartpole-kerasrl")
 

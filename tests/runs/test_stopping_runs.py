@@ -14,7 +14,7 @@ from commands import start as start_process
 from forked_runs import Fault, run, start
 
 from kerasrl_runner.files.run_directory import RunDirectory
-from kerasrl_runner.files.weights_file import read_weights
+from kerasrl_runner.weights.file import read_weights
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")

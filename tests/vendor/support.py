@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from agents.support import q_network
 
-from kerasrl_runner.keras_rl import keras, rl_core, rl_dqn, rl_memory, tf
+from kerasrl_runner.vendor import keras, rl_core, rl_dqn, rl_memory, tf
 
 ROOT = Path(__file__).parents[2]
 

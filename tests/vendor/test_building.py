@@ -12,11 +12,12 @@ import pytest
 from agents.support import equal_weights, make_agent, q_network, weights_of
 from vendor.support import graph_mode, vendor_agent
 
-from kerasrl_runner.build import build
+from kerasrl_runner.engines import build
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.keras_rl import GuardedDQNAgent as DQNAgent
-from kerasrl_runner.keras_rl import SequentialMemory, keras, rl_dqn, tf
+from kerasrl_runner.keras_rl import SequentialMemory, keras
+from kerasrl_runner.keras_rl import VendorDQNAgent as DQNAgent
 from kerasrl_runner.preset import load_preset
+from kerasrl_runner.vendor import rl_dqn, tf
 
 OPTIMIZERS = "Adadelta Adagrad Adam Adamax Ftrl Nadam RMSprop SGD".split()
 

@@ -10,11 +10,7 @@ import pytest
 from agents.support import AfterEachStep, IdleAgent, equal_weights, learn_steps, make_agent
 from vendor.support import OldGym, VendorLoop, graph_mode, vendor_agent
 
-from kerasrl_runner.keras_rl import (
-    Callback,
-    EpsGreedyQPolicy,
-    LinearAnnealedPolicy,
-)
+from kerasrl_runner.keras_rl import Callback, EpsGreedyQPolicy, LinearAnnealedPolicy
 
 NEVER = 10**9
 BEYOND_INT16 = 40_000

@@ -19,8 +19,8 @@ from kerasrl_runner.keras_rl import (
     Processor,
     SequentialMemory,
     keras,
-    rl_memory,
 )
+from kerasrl_runner.vendor import rl_memory
 
 NEVER = 10**9
 

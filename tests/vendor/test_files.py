@@ -14,7 +14,7 @@ from agents.support import AfterEachStep, equal_weights, make_agent, q_network, 
 from vendor.support import graph_mode, vendor_agent
 
 from kerasrl_runner.errors import WeightsError
-from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.vendor import keras
 
 
 def _hidden(units: int = 3, activation: str = "relu") -> Any:

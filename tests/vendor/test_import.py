@@ -25,7 +25,7 @@ import tensorflow as tf
 tf.keras.layers.Dense
 from kerasrl_runner.errors import StackError
 try:
-    import kerasrl_runner.keras_rl
+    import kerasrl_runner.vendor
 except StackError as error:
     print(error)
 """,
@@ -58,7 +58,7 @@ def test_D2_the_vendor_turns_eager_execution_off(tmp_path: Path) -> None:
 
 def test_D2_eager_execution_stays_on_before_beside_and_after_an_agent(tmp_path: Path) -> None:
     ended = python(
-        "from kerasrl_runner.keras_rl import tf\n"
+        "from kerasrl_runner.vendor import tf\n"
         + EAGER_MODEL
         + "from agents.support import make_agent\nagent = make_agent()\n"
         + "agent.compute_q_values([np.ones(1)])\n"

@@ -13,16 +13,11 @@ from vendor.support import OldGym, VendorLoop
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import EnvironmentFailed
-from kerasrl_runner.files.weights_file import read_weights
-from kerasrl_runner.keras_rl import (
-    Callback,
-    EpsGreedyQPolicy,
-    LinearAnnealedPolicy,
-    keras,
-    rl_callbacks,
-)
+from kerasrl_runner.keras_rl import Callback, EpsGreedyQPolicy, LinearAnnealedPolicy, keras
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.runs.training import train
+from kerasrl_runner.vendor import rl_callbacks
+from kerasrl_runner.weights.file import read_weights
 
 NEVER = 10**9
 

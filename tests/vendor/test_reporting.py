@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from kerasrl_runner.agents.compiled import CompiledDQNAgent
-from kerasrl_runner.files.weights_file import read_weights
-from kerasrl_runner.keras_rl import GreedyQPolicy, SequentialMemory, keras, rl_callbacks, rl_memory
+from kerasrl_runner.keras_rl import GreedyQPolicy, SequentialMemory, keras
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.runs.training import train
+from kerasrl_runner.vendor import rl_callbacks, rl_memory
+from kerasrl_runner.weights.file import read_weights
 
 
 def test_D4_the_vendors_memory_is_made_of_deques():

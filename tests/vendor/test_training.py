@@ -26,8 +26,8 @@ from kerasrl_runner.keras_rl import (
     MaxBoltzmannQPolicy,
     SequentialMemory,
     keras,
-    rl_policy,
 )
+from kerasrl_runner.vendor import rl_policy
 
 SOFT = """
 import gymnasium

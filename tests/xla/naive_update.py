@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kerasrl_runner.keras_rl import tf
+from kerasrl_runner.vendor import tf
 
 
 class NaiveUpdate:

@@ -28,7 +28,7 @@ from xla_cases import (
 
 from kerasrl_runner.agents.xla import programs
 from kerasrl_runner.agents.xla.acting import CompiledForward, DenseForward, forward_for
-from kerasrl_runner.keras_rl import tf
+from kerasrl_runner.vendor import tf
 
 
 @pytest.mark.parametrize(

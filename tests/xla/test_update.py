@@ -31,7 +31,7 @@ from xla_cases import (
 
 from kerasrl_runner.agents.xla import parameters, programs
 from kerasrl_runner.agents.xla.acting import CompiledForward, forward_for
-from kerasrl_runner.keras_rl import keras
+from kerasrl_runner.vendor import keras
 
 # One of each setting with one of each other is enough for the fast suite.
 _FAST = (0, 5, 7, 14, 16, 21)

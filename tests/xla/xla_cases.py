@@ -10,7 +10,7 @@ import numpy as np
 from naive_update import NaiveUpdate
 
 from kerasrl_runner.agents.xla.update import CompiledUpdate
-from kerasrl_runner.keras_rl import keras, tf
+from kerasrl_runner.vendor import keras, tf
 
 layers, optimizers = keras.layers, keras.optimizers
 BATCH, ACTIONS = 8, 3

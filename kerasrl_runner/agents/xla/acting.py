@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasrl_runner.agents.xla import programs
 from kerasrl_runner.agents.xla.update import CompiledUpdate
-from kerasrl_runner.keras_rl import keras, tf
+from kerasrl_runner.vendor import keras, tf
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerasrl_runner.agents.xla import programs
-from kerasrl_runner.keras_rl import tf
+from kerasrl_runner.vendor import tf
 
 
 class Batch:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from kerasrl_runner.agents.xla.programs import named_variables
-from kerasrl_runner.keras_rl import keras, tf
+from kerasrl_runner.vendor import keras, tf
 
 # Each treats every number by itself, so one flat variable gives what many variables give.
 _ELEMENTWISE = tuple(

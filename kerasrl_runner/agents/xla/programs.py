@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.keras_rl import keras, tf
+from kerasrl_runner.vendor import keras, tf
 
 Run = Callable[[list[tf.Tensor]], Sequence[tf.Tensor]]
 

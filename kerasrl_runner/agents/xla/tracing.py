@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from kerasrl_runner.keras_rl import keras, tf
+from kerasrl_runner.vendor import keras, tf
 
 
 @contextlib.contextmanager

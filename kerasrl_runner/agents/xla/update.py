@@ -13,7 +13,7 @@ from kerasrl_runner.agents.xla.batch import Batch
 from kerasrl_runner.agents.xla.parameters import Parameters
 from kerasrl_runner.agents.xla.tracing import keyed_randomness, plain_recurrence, standing_in
 from kerasrl_runner.errors import EngineRefusal
-from kerasrl_runner.keras_rl import keras, tf
+from kerasrl_runner.vendor import keras, tf
 
 
 class Learned(NamedTuple):

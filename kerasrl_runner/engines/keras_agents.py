@@ -1,29 +1,145 @@
-"""An agent of keras-rl's kind as a run's learner: the vendor's loop, told as events."""
+"""What the engines `compiled` and `keras-rl` share: a preset's DQNAgent, and its learner."""
 
 from __future__ import annotations
 
 import math
+import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.agents.guarded import GuardedDQNAgent
-from kerasrl_runner.build.keras_agents import tensorflow_threads
+from kerasrl_runner.agents.base import BaseDQNAgent
+from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent, TrainingState
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.files.weights_file import WeightsFile
-from kerasrl_runner.keras_rl import Callback
+from kerasrl_runner.environments.observations import encoder
+from kerasrl_runner.errors import PresetError, UsageError
 from kerasrl_runner.parts.memory import SequentialMemory
-from kerasrl_runner.parts.policies import exploration
-from kerasrl_runner.runs.events import EpisodeEvent, Listener, StepEvent
-from kerasrl_runner.runs.learner import TrainingState
+from kerasrl_runner.parts.model import build_q_network
+from kerasrl_runner.parts.optimizers import build_optimizer
+from kerasrl_runner.parts.policies import (
+    BoltzmannQPolicy,
+    LinearAnnealedPolicy,
+    MaxBoltzmannQPolicy,
+    exploration,
+)
+from kerasrl_runner.preset.schema import Policy, Preset
+from kerasrl_runner.vendor import (
+    BoltzmannGumbelQPolicy,
+    Callback,
+    EpsGreedyQPolicy,
+    GreedyQPolicy,
+    keras,
+    tf,
+)
+from kerasrl_runner.weights.file import WeightsFile
+
+# TensorFlow starts as many as it is told: thousands take minutes and gigabytes.
+_MOST_THREADS = 256
+_POLICIES = {
+    "EpsGreedyQPolicy": EpsGreedyQPolicy,
+    "GreedyQPolicy": GreedyQPolicy,
+    "BoltzmannQPolicy": BoltzmannQPolicy,
+    "MaxBoltzmannQPolicy": MaxBoltzmannQPolicy,
+    "BoltzmannGumbelQPolicy": BoltzmannGumbelQPolicy,
+}
 
 
-class KerasRLLearner:
+def build_model(preset: Preset, environment: KerasRLEnvironment) -> Any:
+    """The preset's Sequential from states [B, W, *observation] to Q values [B, A]."""
+    _, shape = encoder(environment.observation_space, preset.env.observation_scale)
+    return build_q_network(
+        [(layer.name, layer.arguments) for layer in preset.model.layers],
+        (preset.memory.window_length, *shape),
+        int(environment.action_space.n),
+        preset.agent.dueling_type if preset.agent.enable_dueling_network else None,
+    )
+
+
+def build_keras_agent(
+    agent_class: Callable[..., BaseDQNAgent],
+    preset: Preset,
+    environment: KerasRLEnvironment,
+    seed: int,
+) -> BaseDQNAgent:
+    """The preset's agent of that class, compiled in Keras' sense.
+
+    Seeds Python's, NumPy's and TensorFlow's global streams, which keras-rl draws from.
+
+    Raises:
+        PresetError: settings that the engine, Keras or this machine's memory cannot take.
+    """
+    keras.utils.set_random_seed(seed)
+    settings = preset.agent
+    memory = SequentialMemory(
+        preset.memory.limit, preset.memory.window_length, generator=np.random.default_rng(seed)
+    )
+    memory.reserve(environment.example())
+    agent = agent_class(
+        build_model(preset, environment),
+        policy=_build_policy(preset.policy),
+        enable_double_dqn=settings.enable_double_dqn,
+        nb_actions=int(environment.action_space.n),
+        memory=memory,
+        gamma=settings.gamma,
+        batch_size=settings.batch_size,
+        nb_steps_warmup=settings.nb_steps_warmup,
+        train_interval=settings.train_interval,
+        target_model_update=settings.target_model_update,
+        delta_clip=settings.delta_clip,
+    )
+    name, arguments = preset.optimizer.chosen
+    optimizer = build_optimizer(name, arguments)
+    try:
+        agent.compile(optimizer)
+        agent.compute_q_values(memory.get_recent_state(environment.example()))
+    except (TypeError, ValueError) as error:  # what Keras takes and only then cannot use
+        raise PresetError(f"optimizer.{name} or model.layers: {error}") from error
+    return agent
+
+
+def set_threads() -> None:
+    """Let TensorFlow use KERASRL_THREADS threads, 1 if it is not set, unless it runs already.
+
+    At the size of a DQN more threads only wait for each other (benchmarks/README.md).
+    """
+    text = os.environ.get("KERASRL_THREADS") or "1"
+    if not (text.isdecimal() and int(text) <= _MOST_THREADS):
+        raise UsageError(
+            f"KERASRL_THREADS: expected a number of threads up to {_MOST_THREADS}, received {text}."
+        )
+    threads = int(text)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:  # TensorFlow was used before: its threads are as they are
+        pass
+
+
+def tensorflow_threads() -> dict[str, int]:
+    """TensorFlow's threads within an operation and between them; 0 is its own choice."""
+    threading = tf.config.threading
+    return {
+        "intra_op": threading.get_intra_op_parallelism_threads(),
+        "inter_op": threading.get_inter_op_parallelism_threads(),
+    }
+
+
+def _build_policy(policy: Policy) -> Any:
+    name, arguments = policy.chosen
+    if name == "LinearAnnealedPolicy":
+        values = dict(arguments)
+        return LinearAnnealedPolicy(
+            **{**values, "inner_policy": _build_policy(arguments.inner_policy)}
+        )
+    return _POLICIES[name](**dict(arguments))
+
+
+class KerasLearner:
     """A DQNAgent of the engines `compiled` and `keras-rl`; satisfies `Learner`."""
 
-    def __init__(self, environment: KerasRLEnvironment, agent: GuardedDQNAgent) -> None:
+    def __init__(self, environment: KerasRLEnvironment, agent: BaseDQNAgent) -> None:
         self.environment = environment
         self.episodes = 0
         self._agent = agent
@@ -117,7 +233,7 @@ class KerasRLLearner:
 class _Bridge(Callback):
     """keras-rl's callbacks as step and episode events."""
 
-    def __init__(self, learner: KerasRLLearner, listeners: Sequence[Listener]) -> None:
+    def __init__(self, learner: KerasLearner, listeners: Sequence[Listener]) -> None:
         super().__init__()
         self._learner = learner
         self._listeners = listeners

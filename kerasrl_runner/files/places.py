@@ -1,10 +1,16 @@
-"""Where the presets and weights that come with the project are."""
+"""Where runs are written, and where the shipped presets and weights are."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def runs_folder() -> Path:
+    """KERASRL_RUNS, or runs/ in the working folder."""
+    return Path(os.environ.get("KERASRL_RUNS") or "runs")
 
 
 def shipped_folder(kind: str) -> Path:

@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 from kerasrl_runner.errors import WeightsError, shortened
-from kerasrl_runner.keras_rl import keras
 from kerasrl_runner.preset.names import KERAS_LAYERS
+from kerasrl_runner.vendor import keras
 
 # Far above the frames and features of any DQN.
 MOST_OUTPUTS = 1 << 22

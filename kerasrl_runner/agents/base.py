@@ -1,16 +1,15 @@
-"""The vendor's DQNAgent made safe at its seams; its compile, forward and backward stay its own."""
+"""keras-rl's loops, corrected: counting, ending, a test inside a fit."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.agents.exchange import WeightsExchange
-from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, vendor_parts_replaced
 from kerasrl_runner.agents.relay import (
     CallbackRelay,
     refuse_vendor_loops,
@@ -19,10 +18,13 @@ from kerasrl_runner.agents.relay import (
 )
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.errors import TrainingDiverged, diverged
-from kerasrl_runner.keras_rl import rl_dqn
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import with_dueling_head
-from kerasrl_runner.parts.optimizers import legacy_optimizer
+from kerasrl_runner.vendor import rl_dqn
+from kerasrl_runner.weights.architecture import architecture_of
+from kerasrl_runner.weights.comparison import check_same
+from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
+from kerasrl_runner.weights.keras_weights import layers_of, set_layers
 
 # D22: a greedy policy may never end an episode.
 TEST_EPISODE_STEPS = 10_000
@@ -34,13 +36,13 @@ _TRAINING_STATE = (
 )  # fmt: skip
 
 
-class GuardedDQNAgent(WeightsExchange, rl_dqn.DQNAgent):
-    """rl.agents.DQNAgent on today's stack. Takes the vendor's arguments.
+class BaseDQNAgent(rl_dqn.DQNAgent):
+    """rl.agents.DQNAgent with its loops corrected. Takes the vendor's arguments.
 
-    The network is copied into a graph of the agent's own; `model` is that copy. `fit` goes on
-    where the last one ended: steps, annealing and warm-up are counted over all of them (D19).
-    `interrupted` tells after `fit` or `test` whether Ctrl-C ended it; a callback ends `fit` by
-    `agent.stop_training = True`.
+    A subclass says where the network lives (`_adopt`) and how a step is stored and learned from
+    (`_store_and_learn`). `fit` goes on where the last one ended: steps, annealing and warm-up are
+    counted over all of them (D19). `interrupted` tells after `fit` or `test` whether Ctrl-C ended
+    it; a callback ends `fit` by `agent.stop_training = True`.
 
     Raises:
         ValueError: memory_interval other than 1 (D9), target_model_update of 0 (D31), or a
@@ -92,12 +94,6 @@ class GuardedDQNAgent(WeightsExchange, rl_dqn.DQNAgent):
         else:
             self._step = int(value)
 
-    def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
-        """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
-        legacy = legacy_optimizer(optimizer)  # reads eager variables: outside the graph
-        with self._scope, vendor_parts_replaced():
-            super().compile(legacy, [*(metrics or [])])
-
     def process_state_batch(self, batch: Any) -> Any:
         """States [B, W, *observation] in their own dtype, not as the vendor's objects (D26)."""
         try:
@@ -105,11 +101,6 @@ class GuardedDQNAgent(WeightsExchange, rl_dqn.DQNAgent):
         except ValueError:  # several inputs of unlike shapes
             array = np.array(batch, dtype=object)
         return array if self.processor is None else self.processor.process_state_batch(array)
-
-    def compute_batch_q_values(self, state_batch: Any) -> np.ndarray:
-        """Q values [B, A] of a list of B states."""
-        with self._scope:
-            return super().compute_batch_q_values(state_batch)
 
     def compute_q_values(self, state: Any) -> np.ndarray:
         """Q values [A] of one state, a list of W observations.
@@ -219,23 +210,55 @@ class GuardedDQNAgent(WeightsExchange, rl_dqn.DQNAgent):
                 setattr(self, name, value)
         return relay.history
 
-    def update_target_model_hard(self) -> None:
-        """Copy the online network's weights to the target network."""
-        with self._scope:
-            super().update_target_model_hard()
+    def save_weights(self, filepath: str | Path, overwrite: bool = False) -> None:
+        """Write legacy .h5 weights, whole or not at all; never asks on stdin (D10).
 
-    def reset_states(self) -> None:
-        """Forget the recent observation and any recurrent state."""
+        Raises:
+            WeightsError: the file exists and `overwrite` is false, or its suffix is not .h5.
+        """
+        write_weights(Path(filepath), self.exported_weights(), overwrite=overwrite)
+
+    def load_weights(self, filepath: str | Path) -> None:
+        """Read weights written by this project, tf_keras or Keras 3 (D11, D11b).
+
+        Raises:
+            WeightsError: not such a file, or of another architecture; nothing was changed then.
+        """
+        self.set_weights(read_weights(Path(filepath)))
+
+    def exported_weights(self) -> WeightsFile:
+        """The online network's weights with its architecture, as files hold them."""
         with self._scope:
-            super().reset_states()
+            architecture = architecture_of(self.model)
+            return WeightsFile(layers_of(self.model), {"architecture": architecture})
+
+    def set_weights(self, weights: WeightsFile) -> None:
+        """Put weights into the online and the target network. Raises WeightsError."""
+        with self._scope:
+            if "architecture" in weights.attributes:
+                check_same(architecture_of(self.model), weights.attributes["architecture"])
+            set_layers(self.model, weights)
+            if self.compiled:
+                self.update_target_model_hard()
+
+    def variables(self) -> dict[str, np.ndarray]:
+        """Copies of all that the next update depends on: weights and optimizer state."""
+        raise NotImplementedError
+
+    def set_variables(self, variables: dict[str, np.ndarray]) -> None:
+        """Take back what `variables` returned. Raises ValueError, and nothing has changed."""
+        raise NotImplementedError
 
     def _adopt(self, model: Any) -> tuple[Any, Any]:
-        """Where TensorFlow's work happens, and the network to train there."""
-        graph = PrivateGraph()
-        return graph, clone_into_graph(graph, model)
+        """The scope in which TensorFlow works, and the network to train there."""
+        raise NotImplementedError
+
+    def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
+        """Store the step and, where it `learns`, update; returns the metrics, NaN for none."""
+        raise NotImplementedError
 
     def _q_values(self, state: Any) -> Any:
-        return super().compute_q_values(state)
+        return self.compute_batch_q_values([state])[0]
 
     def _diverged(self, what: str) -> TrainingDiverged:
         return diverged(what, self.step)
@@ -245,7 +268,7 @@ class GuardedDQNAgent(WeightsExchange, rl_dqn.DQNAgent):
         if not isinstance(self.memory, SequentialMemory):
             raise ValueError(
                 f"{self.memory} cannot tell a time limit from a terminal state; use the "
-                f"SequentialMemory of kerasrl_runner.keras_rl"
+                f"SequentialMemory of kerasrl_runner.vendor"
             )
         if self.memory_interval != 1:
             raise ValueError(f"memory_interval={self.memory_interval} skips steps; expected 1")
@@ -253,16 +276,6 @@ class GuardedDQNAgent(WeightsExchange, rl_dqn.DQNAgent):
             raise ValueError("target_model_update=0 would never update the target; expected > 0")
         if self.memory.limit < max(self.nb_steps_warmup, self.batch_size):
             raise ValueError("the memory's limit is below nb_steps_warmup or batch_size; raise it")
-
-    def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
-        """The vendor's backward, its warm-up question answered by `learns`."""
-        warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
-        try:
-            with self._scope:
-                metrics: list[float] = super().backward(reward, terminated)
-        finally:
-            self.nb_steps_warmup = warmup
-        return metrics
 
     @contextlib.contextmanager
     def _loop(

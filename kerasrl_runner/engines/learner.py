@@ -1,4 +1,4 @@
-"""What a run trains: an agent of any engine, its environment and the loop between them."""
+"""What a run needs of an engine: a learner, and the events that its training tells."""
 
 from __future__ import annotations
 
@@ -8,11 +8,42 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kerasrl_runner.build import build
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.files.weights_file import WeightsFile
-from kerasrl_runner.preset.schema import Preset
-from kerasrl_runner.runs.events import Listener
+from kerasrl_runner.weights.file import WeightsFile
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """One env step of the training."""
+
+    env_steps: int  # of the whole run, this one included
+    loss: float | None  # None where nothing was learned at this step
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeEvent:
+    """One finished episode of the training."""
+
+    episode: int  # from 0
+    env_steps: int
+    episode_return: float  # the environment's own rewards, undiscounted
+    episode_length: int  # env steps
+    terminated: bool  # False: truncated
+    epsilon: float | None  # None where the policy has none
+    loss: float | None  # mean over the episode's learn steps
+
+
+class Listener:
+    """Something that follows a run; every method may be left as it is."""
+
+    def on_step(self, event: StepEvent) -> None:
+        """After each env step."""
+
+    def on_episode(self, event: EpisodeEvent) -> None:
+        """After each episode."""
+
+    def close(self) -> None:
+        """After the run, however it ended."""
 
 
 @dataclass(frozen=True)
@@ -104,23 +135,3 @@ class Learner(Protocol):
         Raises:
             ValueError, KeyError: a state of another kind of agent.
         """
-
-
-def build_learner(
-    preset: Preset, seed: int, engine: str, render_mode: str | None = None
-) -> Learner:
-    """The preset's learner of an engine.
-
-    Raises:
-        PresetError, EnvironmentFailed: the preset names what cannot be made.
-    """
-    environment, agent = build(preset, seed, engine, render_mode)
-    if engine == "reference":
-        from kerasrl_runner.runs.reference_learner import ReferenceLearner
-
-        return ReferenceLearner(preset, environment, agent)
-    from kerasrl_runner.runs.keras_rl_learner import KerasRLLearner
-
-    if engine == "compiled":
-        agent.prepare_learning()
-    return KerasRLLearner(environment, agent)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from kerasrl_runner.errors import WeightsError, shortened
-from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.comparison import NOT_RECORDED
-from kerasrl_runner.parts.dueling import is_foldable
 from kerasrl_runner.parts.model import DuelingHead, at_most
-from kerasrl_runner.parts.trust import add_layer, check_config, layer_class
+from kerasrl_runner.vendor import keras
+from kerasrl_runner.weights.comparison import NOT_RECORDED
+from kerasrl_runner.weights.dueling import is_foldable
+from kerasrl_runner.weights.trust import add_layer, check_config, layer_class
 
 # What layers with a random stream keep of it, which is in no file.
 _STATE = 1_000

@@ -6,11 +6,11 @@ import itertools
 from typing import Any
 
 from kerasrl_runner.errors import WeightsError
-from kerasrl_runner.files.weights_file import Layer, WeightsFile
-from kerasrl_runner.parts.comparison import check_same
-from kerasrl_runner.parts.dueling import fold, is_foldable, unfold
 from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference.network import Network
+from kerasrl_runner.weights.comparison import check_same
+from kerasrl_runner.weights.dueling import fold, is_foldable, unfold
+from kerasrl_runner.weights.file import Layer, WeightsFile
 
 # parts/model.py's names: of the layer and, where a dueling head can't be folded, of its class.
 _Q_HEAD = "q_values"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kerasrl_runner.errors import WeightsError, shortened
-from kerasrl_runner.files.weights_file import Layer, WeightsFile
-from kerasrl_runner.keras_rl import keras
-from kerasrl_runner.parts.dueling import fold, is_foldable, unfold
 from kerasrl_runner.parts.model import DuelingHead
+from kerasrl_runner.vendor import keras
+from kerasrl_runner.weights.dueling import fold, is_foldable, unfold
+from kerasrl_runner.weights.file import Layer, WeightsFile
 
 
 def layers_of(model: Any) -> tuple[Layer, ...]:

@@ -41,7 +41,7 @@ _SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, str]]] = {
 }
 
 
-def build_reference_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> Agent:
+def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> Agent:
     """The preset's reference agent. Sampling draws as the other engines' memory does.
 
     Raises:

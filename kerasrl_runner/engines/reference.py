@@ -1,4 +1,4 @@
-"""The reference agent as a run's learner."""
+"""Engine `reference`: the agent from scratch as a run's learner."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.build.reference_weights import reference_weights, set_reference_weights
+from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent, TrainingState
+from kerasrl_runner.engines.reference_agent import build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import TrainingDiverged, diverged
-from kerasrl_runner.files.weights_file import WeightsFile
 from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference import loop
 from kerasrl_runner.reference.agent import Agent
-from kerasrl_runner.runs.events import EpisodeEvent, Listener, StepEvent
-from kerasrl_runner.runs.learner import TrainingState
+from kerasrl_runner.weights.file import WeightsFile
+from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
 _COLUMNS = ("observations", "actions", "rewards", "terminated", "closing", "age")
+
+
+def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> ReferenceLearner:
+    """The preset's learner. Raises PresetError for what the reference agent does not have."""
+    return ReferenceLearner(preset, environment, build_agent(preset, environment, seed))
 
 
 class ReferenceLearner:

@@ -1,0 +1,84 @@
+"""Engine `keras-rl`'s agent: the vendor's own compile, forward and backward, in its own graph."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kerasrl_runner.agents.base import BaseDQNAgent
+from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, vendor_parts_replaced
+from kerasrl_runner.parts.optimizers import legacy_optimizer
+from kerasrl_runner.vendor import keras, rl_dqn
+
+
+class VendorDQNAgent(BaseDQNAgent):
+    """rl.agents.DQNAgent on today's stack, its arithmetic untouched.
+
+    The network is copied into a graph of the agent's own; `model` is that copy.
+    """
+
+    def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
+        """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
+        legacy = legacy_optimizer(optimizer)  # reads eager variables: outside the graph
+        with self._scope, vendor_parts_replaced():
+            super().compile(legacy, [*(metrics or [])])
+
+    def compute_batch_q_values(self, state_batch: Any) -> np.ndarray:
+        """Q values [B, A] of a list of B states."""
+        with self._scope:
+            return super().compute_batch_q_values(state_batch)
+
+    def update_target_model_hard(self) -> None:
+        """Copy the online network's weights to the target network."""
+        with self._scope:
+            super().update_target_model_hard()
+
+    def reset_states(self) -> None:
+        """Forget the recent observation and any recurrent state."""
+        with self._scope:
+            super().reset_states()
+
+    def variables(self) -> dict[str, np.ndarray]:
+        with self._scope:
+            variables = self._graph_variables()
+            values = keras.backend.batch_get_value(list(variables.values()))
+        return dict(zip(variables, values, strict=True))
+
+    def set_variables(self, variables: dict[str, np.ndarray]) -> None:
+        with self._scope:
+            own = self._graph_variables()
+            expected = {name: tuple(variable.shape) for name, variable in own.items()}
+            if expected != {name: value.shape for name, value in variables.items()}:
+                raise ValueError("these are variables of another agent")
+            keras.backend.batch_set_value([(own[name], variables[name]) for name in own])
+
+    def _adopt(self, model: Any) -> tuple[Any, Any]:
+        graph = PrivateGraph()
+        return graph, clone_into_graph(graph, model)
+
+    def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
+        """The vendor's backward, its warm-up question answered by `learns`."""
+        warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
+        try:
+            with self._scope:
+                metrics: list[float] = rl_dqn.DQNAgent.backward(self, reward, terminated)
+        finally:
+            self.nb_steps_warmup = warmup
+        return metrics
+
+    def _graph_variables(self) -> dict[str, Any]:
+        self.trainable_model._make_train_function()  # else the first update makes the optimizer's
+        optimizer = self.trainable_model.optimizer
+        parts = {
+            "online": self.model.weights,
+            "target": self.target_model.weights,
+            # A soft target wraps it (rl/util.py:86).
+            "optimizer": getattr(optimizer, "optimizer", optimizer).weights,
+        }
+        return {
+            f"{part}/{number}": variable
+            for part, variables in parts.items()
+            for number, variable in enumerate(variables)
+        }
