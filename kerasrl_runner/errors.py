@@ -9,7 +9,7 @@ EXIT_INTERRUPTED = 130
 
 
 class RunnerError(Exception):
-    """Something a user can mend: the message says what was expected, what was received, and how."""
+    """Something a user can fix: the message says what was expected, what came, and the way out."""
 
     exit_code = EXIT_FAILED
 
@@ -77,7 +77,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def shortened(text: object, most: int = 300) -> str:
-    """What an error says or what was received: as long as a person reads, no control codes."""
-    said = str(text)
-    said = said if len(said) <= most else f"{said[: most - 3]}..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
+    """`text` of at most `most` characters, with control codes escaped, for an error message."""
+    short = str(text)
+    short = short if len(short) <= most else f"{short[: most - 3]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)

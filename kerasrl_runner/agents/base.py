@@ -1,4 +1,7 @@
-"""keras-rl's loops, corrected: counting, ending, a test inside a fit."""
+"""keras-rl's loops, corrected: counting, ending, a test inside a fit.
+
+The defects (D3, ...) are those of docs/defects.md.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from kerasrl_runner.weights.keras_weights import layers_of, set_layers
 # D22: a greedy policy may never end an episode.
 TEST_EPISODE_STEPS = 10_000
 
-# What a test leaves as it was, since it may run inside a fit (D18b).
+# A test restores these, since it may run inside a fit (D18b).
 _TRAINING_STATE = (
     "training", "_step", "_keep_step", "_closing", "_next_observation", "recent_observation",
     "recent_action", "stop_training",
@@ -69,7 +72,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self.stop_training = False
         self._scope, network = self._adopt(model)
         with self._scope:
-            if enable_dueling_network:  # D13, D13b: the vendor's head is a Lambda in a wrong place
+            # The vendor's head is a Lambda, and in the wrong place (D13, D13b).
+            if enable_dueling_network:
                 network = with_dueling_head(network, dueling_type)
             super().__init__(
                 network, policy, test_policy, enable_double_dqn, False, "avg", *args, **kwargs
@@ -89,7 +93,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
     @step.setter
     def step(self, value: int) -> None:
-        if self._keep_step:  # the vendor's fit resets it as it starts (D19)
+        if self._keep_step:  # The vendor's fit sets it to 0 when it starts (D19).
             self._keep_step = False
         else:
             self._step = int(value)
@@ -114,7 +118,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         return q_values
 
     def forward(self, observation: Any) -> int:
-        """Choose an action; on the vendor's extra call after an episode's end, only take note."""
+        """Choose an action; the vendor's extra call after an episode's end only stores."""
         if self._closing:
             self.recent_observation, self.recent_action = observation, 0
             return 0
@@ -142,8 +146,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             raise self._diverged(f"the loss became {metrics[0]}")
         return metrics
 
-    def observed(self, next_observation: Any) -> None:
-        """Take note, after a step was stored, of the observation that came of it."""
+    def note_next_observation(self, next_observation: Any) -> None:
+        """Keep the observation that followed the newest step, in case `fit` ends there."""
         self._next_observation = next_observation
 
     def fit(
@@ -264,7 +268,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         return diverged(what, self.step)
 
     def _check_arguments(self) -> None:
-        """After the vendor's constructor has sorted out what came by place and what by name."""
+        """Check values after the vendor's constructor has set them from all its arguments."""
         if not isinstance(self.memory, SequentialMemory):
             raise ValueError(
                 f"{self.memory} cannot tell a time limit from a terminal state; use the "
@@ -281,7 +285,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
     def _loop(
         self, relay: CallbackRelay, environment: KerasRLEnvironment, cap: int | None
     ) -> Iterator[None]:
-        """Around the vendor's fit and test: a clean start, and a clean end whatever happens."""
+        """Surround the vendor's fit and test with a clean start and, always, a clean end."""
         outer, self._environment = self._environment, environment
         outer_cap = environment.nb_max_episode_steps
         environment.nb_max_episode_steps = outer_cap if cap is None else cap
@@ -304,7 +308,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             relay.finish(did_abort=True)
 
     def _learns(self) -> bool:
-        """Whether the coming backward trains: the memory decides on the warm-up's end (D16)."""
+        """Whether the next `backward` trains: the warm-up counts stored entries (D16)."""
         needed = max(self.nb_steps_warmup, self.batch_size, self.memory.window_length + 2)
         entries = min(self.memory.nb_entries + 1, self.memory.limit)
         return self.training and entries >= needed and self._step % self.train_interval == 0

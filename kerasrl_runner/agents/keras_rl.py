@@ -1,4 +1,7 @@
-"""Engine `keras-rl`'s agent: the vendor's own compile, forward and backward, in its own graph."""
+"""Engine `keras-rl`'s agent: the vendor's own compile, forward and backward, in its own graph.
+
+The defects (D6c, ...) are those of docs/defects.md.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ class VendorDQNAgent(BaseDQNAgent):
         return graph, clone_into_graph(graph, model)
 
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
-        """The vendor's backward, its warm-up question answered by `learns`."""
+        """Call the vendor's backward, with a warm-up that makes it train just where `learns`."""
         warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
         try:
             with self._scope:
@@ -69,7 +72,8 @@ class VendorDQNAgent(BaseDQNAgent):
         return metrics
 
     def _graph_variables(self) -> dict[str, Any]:
-        self.trainable_model._make_train_function()  # else the first update makes the optimizer's
+        # It makes the optimizer's variables, which the first update would make otherwise.
+        self.trainable_model._make_train_function()
         optimizer = self.trainable_model.optimizer
         parts = {
             "online": self.model.weights,

@@ -1,4 +1,7 @@
-"""Between the vendor's loop and everybody's callbacks: right numbers, stopping, a sure ending."""
+"""Between the vendor's loop and the callbacks: corrects counts, stops, and always ends.
+
+The defects (D3c, ...) are those of docs/defects.md.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ class StopTraining(KeyboardInterrupt):
 
 
 class CallbackRelay(Callback):
-    """Hands the vendor's events on, mended.
+    """Passes the vendor's events on to the callbacks, corrected.
 
     The vendor's loop counts episodes and their steps in int16 (D3c) and sums rewards in float32
     (D27); it ignores `stop_training` (D21) and forgets `on_train_end` on an exception (D20).
@@ -54,27 +57,27 @@ class CallbackRelay(Callback):
             self._callbacks.on_train_end({"did_abort": did_abort})
 
     def on_episode_begin(self, episode: int, logs: dict[str, Any] | None = None) -> None:
-        self._stop_if_asked()
+        self._check_stop()
         self._episode_step = 0
         self._episode_return = 0.0
         self._callbacks.on_episode_begin(self._episode, {})
 
     def on_episode_end(self, episode: int, logs: dict[str, Any] | None = None) -> None:
-        mended = {**(logs or {}), "episode_reward": self._episode_return}
-        if "nb_episode_steps" in mended:  # fit says it so, test calls it nb_steps
-            mended["nb_episode_steps"] = self._episode_step
-        self._callbacks.on_episode_end(self._episode, mended)
+        corrected = {**(logs or {}), "episode_reward": self._episode_return}
+        if "nb_episode_steps" in corrected:  # The name in fit; test calls it nb_steps.
+            corrected["nb_episode_steps"] = self._episode_step
+        self._callbacks.on_episode_end(self._episode, corrected)
         self._episode += 1
 
     def on_step_begin(self, step: int, logs: dict[str, Any] | None = None) -> None:
-        self._stop_if_asked()
+        self._check_stop()
         self._callbacks.on_step_begin(self._episode_step, {})
 
     def on_step_end(self, step: int, logs: dict[str, Any] | None = None) -> None:
-        mended = {**(logs or {}), "episode": self._episode}
-        self._episode_return += float(mended["reward"])
-        self._agent.observed(mended["observation"])
-        self._callbacks.on_step_end(self._episode_step, mended)
+        corrected = {**(logs or {}), "episode": self._episode}
+        self._episode_return += float(corrected["reward"])
+        self._agent.note_next_observation(corrected["observation"])
+        self._callbacks.on_step_end(self._episode_step, corrected)
         self._episode_step += 1
 
     def on_action_begin(self, action: int, logs: dict[str, Any] | None = None) -> None:
@@ -83,7 +86,7 @@ class CallbackRelay(Callback):
     def on_action_end(self, action: int, logs: dict[str, Any] | None = None) -> None:
         self._callbacks.on_action_end(action, {})
 
-    def _stop_if_asked(self) -> None:
+    def _check_stop(self) -> None:
         if self._agent.stop_training:
             raise StopTraining
 

@@ -105,7 +105,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self.appended, self._size, self._next = appended, count, appended % self.limit
 
     def reserve(self, observation: Any) -> None:
-        """Make room for `limit` observations like this one; the first `append` does otherwise.
+        """Allocate `limit` entries for observations like this one; else the first `append` does.
 
         The system commits the pages as they fill, so an unused memory costs nothing yet.
 
@@ -165,7 +165,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         return old
 
     def sample(self, batch_size: int, batch_idxs: Any = None) -> list[rl_memory.Experience]:
-        """The vendor's face of `sample_batch`: B `Experience`s, their states as arrays."""
+        """As `sample_batch`, in the vendor's form: B `Experience`s, their states as arrays."""
         batch = self.sample_batch(batch_size, batch_idxs)
         # Several inputs go as lists of their tuples, as the vendor's processors expect them.
         state, next_state = (

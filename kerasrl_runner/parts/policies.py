@@ -1,4 +1,4 @@
-"""keras-rl's policies where the vendor's are wrong; the others are its own classes."""
+"""keras-rl's policies where the vendor's are wrong (docs/defects.md); the others are its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def boltzmann_probabilities(q_values: np.ndarray, tau: float, clip: tuple[float,
 
 
 class BoltzmannQPolicy(rl_policy.BoltzmannQPolicy):
-    """rl.policy.BoltzmannQPolicy with D24 mended."""
+    """rl.policy.BoltzmannQPolicy with D24 fixed."""
 
     def select_action(self, q_values: np.ndarray) -> int:
         """Draw an action from the softmax of `q_values` [A]."""
@@ -30,7 +30,7 @@ class BoltzmannQPolicy(rl_policy.BoltzmannQPolicy):
 
 
 class MaxBoltzmannQPolicy(rl_policy.MaxBoltzmannQPolicy):
-    """rl.policy.MaxBoltzmannQPolicy with D24 mended."""
+    """rl.policy.MaxBoltzmannQPolicy with D24 fixed."""
 
     def select_action(self, q_values: np.ndarray) -> int:
         """Greedy in `q_values` [A], or with probability eps drawn from their softmax."""

@@ -55,7 +55,7 @@ GREEDY = EpsilonGreedy(constant(0.0))
 
 
 class LearnResult(NamedTuple):
-    """What one learn step saw before its update: q_values [B, A], td_error [B], losses [B]."""
+    """A learn step's values before its update: q_values [B, A], td_error [B], losses [B]."""
 
     q_values: Array
     td_error: Array
@@ -69,11 +69,15 @@ class LearnResult(NamedTuple):
 
 @dataclass
 class Agent:
-    """A DQN agent made of finished parts. ValueError for settings that can't work.
+    """A DQN agent made of finished parts.
 
-    Exactly one of `target_rate` in (0, 1] (soft, after each learn step; 1: no delayed target) and
-    `target_interval` (hard: copied every that many env steps, after the update).
-    Its state: the networks' parameters, optimizer, memory, rng, env_step and episode.
+    The target network follows in one of two ways. With `target_rate` in (0, 1] it moves that part
+    of the way to the online network after each learn step; 1 means no delay. With
+    `target_interval` it is copied every so many env steps, after the update.
+    The agent's state is the networks' parameters, optimizer, memory, rng, env_step and episode.
+
+    Raises:
+        ValueError: a setting out of its range, or a memory too small to start learning.
     """
 
     network: Network
@@ -95,16 +99,27 @@ class Agent:
     episode: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        soft, hard = self.target_rate, self.target_interval
-        if not (0 < soft <= 1 if hard is None and soft is not None else soft is None and hard):
-            raise ValueError(f"one of target_rate in (0, 1], target_interval >= 1: {soft}, {hard}")
-        if not 0 <= self.gamma <= 1 or not self.huber_clip > 0:
-            raise ValueError(f"gamma in [0, 1], huber_clip > 0: {self.gamma}, {self.huber_clip}")
-        if min(self.batch_size, self.train_interval, self.gradient_steps, hard or 1) < 1:
-            raise ValueError("batch_size, train_interval, gradient_steps, target_interval from 1")
+        rate, interval = self.target_rate, self.target_interval
+        if (rate is None) == (interval is None):
+            raise ValueError(
+                f"expected one of target_rate and target_interval, received {rate} and {interval}"
+            )
+        if rate is not None and not 0 < rate <= 1:
+            raise ValueError(f"expected a target_rate in (0, 1], received {rate}")
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"expected a gamma in [0, 1], received {self.gamma}")
+        if not self.huber_clip > 0:
+            raise ValueError(f"expected a huber_clip above 0, received {self.huber_clip}")
+        for name in ("batch_size", "train_interval", "gradient_steps", "target_interval"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"expected a {name} of 1 or more, received {value}")
         self.learning_starts = max(self.warmup, self.batch_size, self.memory.window_length + 2)
         if self.memory.capacity < self.learning_starts:
-            raise ValueError(f"learning starts at {self.learning_starts} entries: memory too small")
+            raise ValueError(
+                f"expected a memory of at least {self.learning_starts} entries, where learning "
+                f"starts, received {self.memory.capacity}"
+            )
         self.online_network, self.target_network = self.network, self.network.clone()
 
     @property
@@ -124,9 +139,9 @@ class Agent:
     def observe(
         self, observation: ArrayLike, action: int, reward: float, terminated: bool
     ) -> LearnResult | None:
-        """Remember one env step, from its observation [*observation], and learn when that is due.
+        """Store one env step that began at `observation` [*observation], and learn when it is time.
 
-        Returns the last learn step's result, None where none was due.
+        Returns the result of the last learn step, or None where nothing was learned.
         """
         self.memory.append(observation, action, reward, terminated)
         result = None
@@ -140,14 +155,14 @@ class Agent:
         return result
 
     def end_episode(self, observation: ArrayLike) -> None:
-        """Remember the last observation [*observation] of an episode, terminated or truncated."""
+        """Store the last observation [*observation] of an episode, terminated or truncated."""
         self.memory.end_episode(observation)
         self.episode += 1
 
     def td_target(self, reward: Array, next_state: Array, terminated: Array) -> Array:
         """y [B] from reward [B], next states [B, W * observation] and terminated (bool) [B].
 
-        A truncated episode is not terminated: the value of where it was cut counts.
+        A truncated episode is not terminated: the value of its last state counts.
         """
         next_q = self.target_network.q_values(next_state)  # [B, A]
         # Mnih 2015, algorithm 1, "set y_j": the target network chooses the action that it values;

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 DUELING = ("avg", "max", "naive")
 
-_ZERO = np.zeros((), np.float32)  # []; NumPy takes it faster than a number of Python's
+_ZERO = np.zeros((), np.float32)  # []; NumPy is faster with it than with a Python number
 # name -> (the function of its input, its derivative written in terms of its *output*)
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "relu": (lambda x: np.maximum(x, _ZERO), np.sign),  # the output is never negative
@@ -91,7 +91,9 @@ class _Affine:
         x.T.dot(delta, out=self.kernel_gradient)  # [I, O]
         for gradient in self.bias_gradient:  # a product with ones: quicker than a sum
             _ones(len(delta), delta.dtype).dot(delta, out=gradient)  # [O]
-        return delta if is_first else delta.dot(self.kernel.T)  # [B, I], nobody's for the first
+        if is_first:  # No layer before this one needs a gradient.
+            return delta  # [B, O]
+        return delta.dot(self.kernel.T)  # [B, I]
 
 
 class _Elementwise:

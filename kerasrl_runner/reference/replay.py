@@ -1,7 +1,8 @@
 """The replay memory D of Mnih 2015, algorithm 1: a ring of observations, sampled uniformly.
 
-Observations are stored once: entry i holds one and what was done there, entry i + 1 the next one.
-The last observation of an episode is a *closing entry*: a successor, never a start to learn from.
+Each observation is stored once. Entry i holds an observation with the action taken there, its
+reward, and whether the episode terminated by it; the next observation stands in entry i + 1. The
+last observation of an episode is a *closing entry*: it follows a transition and starts none.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class ReplayMemory:
         return min(self.appended, self.capacity)
 
     def append(self, observation: ArrayLike, action: int, reward: float, terminated: bool) -> None:
-        """Store an observation [*observation], what was done there and what came of it."""
+        """Store an observation [*observation], the action taken there, its reward and its end."""
         i = self.appended % self.capacity
         self.observations[i] = observation  # [*observation]
         self.actions[i] = action
@@ -102,7 +103,7 @@ class ReplayMemory:
 
         IndexError for an index that starts no transition, ValueError when there is none to draw.
         """
-        # the windows of the oldest entries may have been overwritten in part
+        # Once the ring is full, the windows of its oldest entries reach into overwritten ones.
         low = self.window_length - 1 if self.appended > self.capacity else 0
         high = self.size - 1
         if indices is None:

@@ -177,7 +177,7 @@ def test_legacy_optimizers_and_names_are_taken():
         fitted(agent_of(optimizer=optimizer), 60)
 
 
-def test_several_inputs_are_for_the_guarded_agent():
+def test_several_inputs_are_for_the_vendor_agent():
     first, second = keras.Input((1, 2)), keras.Input((1, 2))
     joined = keras.layers.Flatten()(keras.layers.Concatenate()([first, second]))
     with pytest.raises(ValueError, match="VendorDQNAgent"):

@@ -1,4 +1,4 @@
-"""keras-rl's policies, and those mended here."""
+"""keras-rl's policies, and those fixed here."""
 
 from __future__ import annotations
 

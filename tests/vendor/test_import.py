@@ -1,4 +1,4 @@
-"""What must be mended before keras-rl2 can be imported at all (D1, D2)."""
+"""What must be repaired before keras-rl2 can be imported at all (D1, D2)."""
 
 from __future__ import annotations
 

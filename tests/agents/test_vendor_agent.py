@@ -1,4 +1,4 @@
-"""The guarded agent beyond the vendor's defects."""
+"""The agent of engine keras-rl beyond the vendor's defects."""
 
 from __future__ import annotations
 

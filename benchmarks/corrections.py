@@ -1,6 +1,6 @@
-"""What the guards cost: keras-rl2's own agent and the guarded one, in turn, each in a process.
+"""What the corrections cost: keras-rl2's own agent and ours in turn, each in a process.
 
-    python benchmarks/guarded.py [--rounds 5] [--steps 3000] [--json FILE]
+    python benchmarks/corrections.py [--rounds 5] [--steps 3000] [--json FILE]
 
 CartPole-v1, network 16-16-16, batch 32, one update an env step, soft target 0.01. Import, build
 and the first 500 env steps, which build TensorFlow's graph, are left out.
@@ -20,7 +20,7 @@ WARM_UP_STEPS = 500
 
 
 def vendor_steps_per_second(steps: int) -> float:
-    """keras-rl2's own DQNAgent in the graph mode that it asks for, unmended but for importing."""
+    """keras-rl2's own DQNAgent in graph mode, repaired only so far that it imports."""
     from kerasrl_runner.vendor import keras, rl_dqn, rl_memory, rl_policy, tf
 
     tf.compat.v1.disable_eager_execution()
@@ -51,8 +51,8 @@ def vendor_steps_per_second(steps: int) -> float:
     return timed(agent, OldGym(), steps)
 
 
-def guarded_steps_per_second(steps: int) -> float:
-    """The same through kerasrl_runner's guarded agent."""
+def corrected_steps_per_second(steps: int) -> float:
+    """The same through kerasrl_runner's corrected agent."""
     import gymnasium
 
     from kerasrl_runner.keras_rl import DQNAgent, EpsGreedyQPolicy, SequentialMemory, keras
@@ -88,13 +88,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3_000)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", choices=["vendor", "guarded"])
+    parser.add_argument("--child", choices=["vendor", "corrected"])
     arguments = parser.parse_args()
     if arguments.child:
-        measure = {"vendor": vendor_steps_per_second, "guarded": guarded_steps_per_second}
+        measure = {"vendor": vendor_steps_per_second, "corrected": corrected_steps_per_second}
         print(measure[arguments.child](arguments.steps))
         return
-    rates: dict[str, list[float]] = {"vendor": [], "guarded": []}
+    rates: dict[str, list[float]] = {"vendor": [], "corrected": []}
     for number in range(arguments.rounds):
         for kind in rates:
             child = [sys.executable, __file__, "--child", kind, "--steps", str(arguments.steps)]
@@ -102,10 +102,10 @@ def main() -> None:
             rates[kind].append(float(done.stdout.splitlines()[-1]))
         shown = {kind: round(values[-1]) for kind, values in rates.items()}
         print(f"round {number}: {shown} env steps/s", file=sys.stderr)
-    ratios = [g / v for g, v in zip(rates["guarded"], rates["vendor"], strict=True)]
+    ratios = [g / v for g, v in zip(rates["corrected"], rates["vendor"], strict=True)]
     for kind, values in rates.items():
         print(f"{kind:8} {statistics.median(values):7.0f} env steps/s (median)")
-    print(f"guarded / vendor: {statistics.median(ratios):.2f} (median of {len(ratios)} pairs)")
+    print(f"corrected / vendor: {statistics.median(ratios):.2f} (median of {len(ratios)} pairs)")
     if arguments.json:
         arguments.json.write_text(json.dumps({**rates, "ratios": ratios}, indent=2) + "\n")
 
