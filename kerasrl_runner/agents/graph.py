@@ -2,7 +2,8 @@
 
 Eager execution stays on outside. tf-keras rewires the base classes of its models at each
 construction after the mode it happens in, so eager Keras models and an agent of this kind do not
-mix in one process: `load_model` and the like belong before or after an agent's life.
+mix in one process: `load_model` and the like belong before or after an agent's life. The defects
+(D12, D30) are those of docs/defects.md.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class PrivateGraph:
         self._session = tf.compat.v1.Session(graph=self._graph)
         self._depth = 0
         self._stack = contextlib.ExitStack()
-        with self:  # NumPy's stream is seeded in one place with all the others
+        with self:  # NumPy's stream is seeded together with all the others.
             tf.compat.v1.set_random_seed(int(np.random.randint(2**31)))
 
     def __enter__(self) -> PrivateGraph:
@@ -44,13 +45,13 @@ class PrivateGraph:
 
 
 class SoftTargetUpdate:
-    """What the vendor's `get_soft_target_model_updates` computes, put off until it is ordered."""
+    """Stands for the vendor's `get_soft_target_model_updates`; the optimizer makes the updates."""
 
     def __init__(self, target: Any, source: Any, tau: float) -> None:
         self.source = source
         self.tau = tau
         pairs = zip(target.weights, source.weights, strict=True)
-        # Normalization has a whole number among its weights, which the vendor's fails on.
+        # The vendor's fails on the integer weight of a Normalization layer.
         self.pairs = [pair for pair in pairs if pair[0].dtype.is_floating]
 
 

@@ -27,15 +27,15 @@ class Batch(NamedTuple):
 class SequentialMemory(rl_memory.SequentialMemory):
     """A ring of entries, each (observation, action, reward, terminated) or a closing entry.
 
-    A transition is two neighbouring entries: the first holds what was done, the second the
-    observation that came of it. An episode's last observation is stored by `end_episode` as a
-    *closing entry*: it is the next observation of the last transition and never starts one
-    itself, and no window crosses it. So an episode that was cut (truncated, or left by the end
-    of `fit`) is not terminal, and yet no sample reaches into the next one (D5, D8 of
+    A transition is two neighbouring entries: the first holds the observation, the action, its
+    reward and whether the episode terminated; the second holds the next observation. An episode's
+    last observation is stored by `end_episode` as a *closing entry*: it ends the last transition,
+    never starts one, and no window crosses it. So an episode that was truncated, or cut by the end
+    of `fit`, is not terminal, and yet no sample reaches into the next one (D5, D8 of
     docs/defects.md; rl/memory.py:130-199 has one flag for both).
 
-    Samples are drawn uniformly with replacement by `generator`, without a loop that could hang
-    (D17). Indices are logical: 0 is the oldest entry.
+    Samples are drawn uniformly with replacement by `generator`, in a bounded time (D17). Indices
+    are logical: 0 is the oldest entry.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
             ]
         )
         check_memory_fits(self.limit, entry.itemsize + 1)
-        # What belongs to one entry lies together: a sample costs one cache miss, not four.
+        # One array holds whole entries, so that a sample costs one cache miss instead of four.
         self._entries = np.zeros(self.limit, entry)  # [limit]
         self._observations = self._entries["observation"]  # [limit, *observation], a view
         self._closing = np.zeros(self.limit, bool)  # [limit]

@@ -1,4 +1,4 @@
-"""Keras optimizers, and the legacy ones that the vendor's training path needs."""
+"""Keras optimizers, and the legacy ones that the vendor's training path needs (docs/defects.md)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from kerasrl_runner.errors import PresetError
 from kerasrl_runner.vendor import keras
 
-# Arguments of new-style optimizers alone: those that would change the update, and the rest.
-_CANNOT = ("weight_decay", "use_ema")
-_NEEDLESS = ("ema_momentum", "ema_overwrite_frequency", "jit_compile", "is_legacy_optimizer")
+# Arguments that legacy optimizers lack: those that would change the update, and the others.
+_UNSUPPORTED = ("weight_decay", "use_ema")
+_IGNORED = ("ema_momentum", "ema_overwrite_frequency", "jit_compile", "is_legacy_optimizer")
 
 
 def build_optimizer(name: str, arguments: dict[str, Any]) -> Any:
@@ -66,9 +66,9 @@ def legacy_optimizer(optimizer: Any) -> Any:
     if legacy_class is None:
         raise ValueError(f"{name} has no legacy twin, which keras-rl needs; use Adam, for example")
     config = optimizer.get_config()
-    for argument in _CANNOT:
+    for argument in _UNSUPPORTED:
         if config.pop(argument, None):
             raise ValueError(f"{name}: keras-rl's legacy optimizers cannot do {argument}")
-    for argument in _NEEDLESS:
+    for argument in _IGNORED:
         config.pop(argument, None)
     return legacy_class.from_config(config)

@@ -1,6 +1,6 @@
 """Record updates of the keras-rl engine, in its own process.
 
-`record.py FOLDER UPDATES_OF_A_CASE CASE_INDEX...`
+`record.py FOLDER CASE_INDEX...`
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from kerasrl_runner.vendor import tf
 NAMES = ("online", "target", "slots", "q")
 
 
-def record(case: Case, number: int, path: Path) -> None:
+def record(case: Case, path: Path) -> None:
     """Write a row an update: what `reader` reads after it, and its loss."""
     agent = agent_of(case, VendorDQNAgent)
     rows: list[tuple[np.ndarray, ...]] = []
     losses: list[float] = []
     with agent._scope:  # once for all updates: entering it costs as much as an update
-        updates = drive(agent, number)
+        updates = drive(agent)
         losses.append(next(updates)[0])
         read = reader(agent)  # Keras makes the optimizer's slots with the first update
         rows.append(read())
@@ -60,6 +60,5 @@ def flat(variables: list[tf.Variable]) -> tf.Tensor:
 
 
 if __name__ == "__main__":
-    folder, updates = Path(sys.argv[1]), int(sys.argv[2])
-    for index in map(int, sys.argv[3:]):
-        record(GRID[index], updates, folder / f"{GRID[index].name}.npz")
+    for index in map(int, sys.argv[2:]):
+        record(GRID[index], Path(sys.argv[1]) / f"{GRID[index].name}.npz")

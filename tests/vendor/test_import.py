@@ -13,9 +13,25 @@ print("eager", tf.executing_eagerly(), hasattr(model(np.ones((1, 2), np.float32)
 """
 
 
-def test_D1_the_vendor_alone_cannot_be_imported(tmp_path: Path) -> None:
-    ended = python("import rl.agents", tmp_path, legacy_keras=True)
-    assert "cannot import name '__version__'" in ended.stderr
+def test_D1_D2_the_vendor_cannot_be_imported_and_turns_eager_execution_off(tmp_path: Path) -> None:
+    ended = python(
+        """
+import sys
+import tensorflow as tf
+import tensorflow.keras
+try:
+    import rl.agents
+except ImportError as error:
+    print(error)
+sys.modules["tensorflow.keras"].__version__ = "2"
+import rl.agents
+print("eager", tf.executing_eagerly())
+""",
+        tmp_path,
+        legacy_keras=True,
+    )
+    assert "cannot import name '__version__'" in ended.stdout
+    assert "eager False" in ended.stdout, ended.stderr
 
 
 def test_D1_the_door_refuses_keras_3_loaded_first_and_says_how_to_mend_it(tmp_path: Path) -> None:
@@ -36,33 +52,15 @@ except StackError as error:
     assert "TF_USE_LEGACY_KERAS=1" in ended.stdout
 
 
-def test_D1_the_door_accepts_tensorflow_loaded_first_with_legacy_keras(tmp_path: Path) -> None:
+def test_D1_D2_tensorflow_may_come_first_and_eager_execution_stays_on(tmp_path: Path) -> None:
     ended = python(
-        "import tensorflow; from kerasrl_runner.keras_rl import DQNAgent; print(DQNAgent)",
-        tmp_path,
-        legacy_keras=True,
-    )
-    assert "CompiledDQNAgent" in ended.stdout, ended.stderr
-
-
-def test_D2_the_vendor_turns_eager_execution_off(tmp_path: Path) -> None:
-    ended = python(
-        "import tensorflow as tf, tensorflow.keras, sys;"
-        "sys.modules['tensorflow.keras'].__version__ = '2'; import rl.agents;"
-        "print('eager', tf.executing_eagerly())",
-        tmp_path,
-        legacy_keras=True,
-    )
-    assert "eager False" in ended.stdout, ended.stderr
-
-
-def test_D2_eager_execution_stays_on_before_beside_and_after_an_agent(tmp_path: Path) -> None:
-    ended = python(
-        "from kerasrl_runner.vendor import tf\n"
+        "import tensorflow as tf\nfrom kerasrl_runner.keras_rl import DQNAgent, VendorDQNAgent\n"
         + EAGER_MODEL
         + "from agents.support import make_agent\nagent = make_agent()\n"
+        + "assert isinstance(agent, VendorDQNAgent)\n"
         + "agent.compute_q_values([np.ones(1)])\n"
         + EAGER_MODEL,
         tmp_path,
+        legacy_keras=True,
     )
     assert ended.stdout.count("eager True True") == 2, ended.stderr

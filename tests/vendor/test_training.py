@@ -70,6 +70,7 @@ def test_D12_the_target_moves_towards_the_weights_after_the_gradient_step() -> N
     assert moved > 50  # otherwise nothing was learned
 
 
+@pytest.mark.slow
 def test_D12_processes_of_equal_seeds_learn_equal_weights(tmp_path: Path) -> None:
     first, second = (python(SOFT, tmp_path) for _ in range(2))
     assert first.stdout.startswith("weights "), first.stderr
