@@ -24,12 +24,6 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _as_few(value: object) -> object:
-    if isinstance(value, list) and len(value) > 500:  # each wrong name is compared with all others
-        raise ValueError(f"expected at most 500 layers, received {len(value)}")
-    return _as_tuple(value)
-
-
 _Probability = Annotated[float, Field(ge=0, le=1)]
 _Clip = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
 _Scale = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
@@ -99,7 +93,7 @@ class Layer(RootModel[dict[str, dict[str, Any]]]):
 class Model(_Section):
     """The layers between the observation and the Q head; both ends are added."""
 
-    layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_few)]
+    layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_tuple)]
 
 
 class Memory(_Section):
