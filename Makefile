@@ -1,8 +1,10 @@
-# Two commands do all the set-up on a machine that has Python 3.11 and make: `make run`, `make test`.
+# Two commands do all the set-up on a machine that has make and a Python from 3.11 to 3.13:
+# `make run`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+TRY := .wheel-check/venv/bin
 
-.PHONY: run test test-slow check wheel clean
+.PHONY: run test test-slow check dist wheel try clean
 
 run: .venv/installed
 	@$(BIN)/kerasrl-run fit --preset cartpole
@@ -19,19 +21,29 @@ check: .venv/tests-installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# A wheel in an environment of its own, run from another folder: presets and weights travel along.
-wheel: .venv/tests-installed
-	rm -rf dist build .wheel-check
-	$(BIN)/python -m build --wheel
+# What a release uploads: the sdist, and the wheel that is built from it.
+dist: .venv/tests-installed
+	rm -rf dist build
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
+wheel: dist try
+
+# The wheel in an environment of its own, run from another folder: presets and weights travel along.
+try:
+	$(PYTHON) --version
+	rm -rf .wheel-check
 	$(PYTHON) -m venv .wheel-check/venv
-	.wheel-check/venv/bin/python -m pip install --quiet dist/*.whl
-	mkdir -p .wheel-check/elsewhere
+	$(TRY)/python -m pip install --quiet dist/*.whl
+	mkdir .wheel-check/elsewhere
 	cd .wheel-check/elsewhere && ../venv/bin/kerasrl-run presets list
 	cd .wheel-check/elsewhere && ../venv/bin/kerasrl-run test --episodes 2
+	cd .wheel-check/elsewhere && ../venv/bin/kerasrl-run fit --preset cartpole --steps 2000
+	cd .wheel-check/elsewhere && ../venv/bin/kerasrl-run test --run latest --episodes 2
 	cd .wheel-check/elsewhere && ../venv/bin/kerasrl-run doctor
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it by make PYTHON=...")'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed; name it by make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python setup.cfg pyproject.toml

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import click
 
 from kerasrl_runner.doctor import examine
-from kerasrl_runner.doctor.findings import BROKEN, OK, WARNING, Check
+from kerasrl_runner.doctor.findings import BROKEN, OK, WARNING, Finding
 from kerasrl_runner.errors import EXIT_FAILED
 
 _COLOURS = {OK: "green", WARNING: "yellow", BROKEN: "red"}
@@ -22,14 +22,13 @@ _COLOURS = {OK: "green", WARNING: "yellow", BROKEN: "red"}
 def command(as_json: bool) -> None:
     """Check this machine and train for a moment. Exit code 1: something is broken."""
     checks = []
-    for check in _watched():
-        checks.append(check)
+    for name, finding in _examine_with_progress():
+        checks.append({"name": name, **finding._asdict()})
         if not as_json:
-            _show(check)
-    count = {status: sum(check.status == status for check in checks) for status in _COLOURS}
+            _print_check(name, finding)
+    count = Counter(check["status"] for check in checks)
     if as_json:
-        result = {"ok": not count[BROKEN], "checks": [asdict(check) for check in checks]}
-        click.echo(json.dumps(result, allow_nan=False))
+        click.echo(json.dumps({"ok": not count[BROKEN], "checks": checks}))
     else:
         warnings = "1 warning" if count[WARNING] == 1 else f"{count[WARNING] or 'no'} warnings"
         click.echo(f"\n{count[BROKEN] or 'Nothing is'} broken, {warnings}.")
@@ -37,7 +36,7 @@ def command(as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _watched() -> Iterator[Check]:
+def _examine_with_progress() -> Iterator[tuple[str, Finding]]:
     """Every check; while one runs, a terminal on stderr shows its name."""
     terminal = sys.stderr.isatty()
 
@@ -45,20 +44,20 @@ def _watched() -> Iterator[Check]:
         if terminal:
             click.echo("\r\033[K", nl=False, err=True)
 
-    def starting(name: str) -> None:
+    def announce(name: str) -> None:
         if terminal:
             click.echo(f"         {name} …", nl=False, err=True)
 
     try:
-        for check in examine(starting):
+        for check in examine(announce):
             clear()
             yield check
     finally:
         clear()
 
 
-def _show(check: Check) -> None:
-    status = click.style(f"{check.status:7}", fg=_COLOURS[check.status])
-    click.echo(f"{status}  {check.name:19}  {check.found}")
-    if check.remedy:
-        click.echo(textwrap.indent(check.remedy, " " * 30))
+def _print_check(name: str, finding: Finding) -> None:
+    status = click.style(f"{finding.status:7}", fg=_COLOURS[finding.status])
+    click.echo(f"{status}  {name:14}  {finding.found}")
+    if finding.remedy:
+        click.echo(textwrap.indent(finding.remedy, " " * 25))

@@ -135,4 +135,5 @@ def _in_forked_child() -> None:
             signal.signal(number, kept)
 
 
-os.register_at_fork(after_in_child=_in_forked_child)
+if hasattr(os, "register_at_fork"):  # not on Windows, where commands end in a sentence
+    os.register_at_fork(after_in_child=_in_forked_child)

@@ -1,7 +1,8 @@
-"""What is wrong with this machine's stack, and how to mend it.
+"""What is wrong with this machine's stack, and how to repair it.
 
-A sick machine is the normal case here: nothing of the stack is imported in this process. Versions
-are read from installed metadata, and what may crash or hang runs in a child process.
+A machine with a broken stack is the normal case here: nothing of the stack is imported in this
+process. Versions are read from installed metadata, and what may crash or hang runs in a child
+process.
 """
 
 from __future__ import annotations
@@ -9,50 +10,47 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from kerasrl_runner.doctor import machine, packages, probes
-from kerasrl_runner.doctor.findings import Check, Finding, broken
-from kerasrl_runner.doctor.tried import what_was_tried
+from kerasrl_runner.doctor import probes, versions
+from kerasrl_runner.doctor.findings import Finding, broken
+
+_PACKAGE_CHECKS = {"tf-keras": versions.check_tf_keras, "keras-rl2": versions.check_keras_rl2}
 
 
 def examine(
-    starting: Callable[[str], None] = lambda name: None, *, limit_seconds: float = 120
-) -> Iterator[Check]:
-    """Yield every check as soon as it is done; the last one trains for about two seconds.
+    announce: Callable[[str], None] = lambda name: None, *, limit_seconds: float = 120
+) -> Iterator[tuple[str, Finding]]:
+    """Yield each check's name and finding once it is done; the last trains for about two seconds.
 
     Args:
-        starting: called with the name of the check that begins.
+        announce: called with the name of the check that begins.
         limit_seconds: how long any one child process may take.
     """
-    tried = what_was_tried()
+    try:
+        tried = versions.read_tried()
+    except Exception:  # the first check says why
+        tried = versions.Tried()
     checks: list[tuple[str, Callable[[], Finding]]] = [
-        ("kerasrl-runner", partial(packages.installation, tried)),
-        ("Python", partial(machine.python, tried)),
+        (versions.PROJECT, versions.check_installation),
+        ("Python", partial(versions.check_python, tried)),
         *(
-            (title, partial(packages.package, tried, name))
-            for name, title in packages.TITLES.items()
+            (name, partial(_PACKAGE_CHECKS.get(name, versions.check_package), required))
+            for name, required in tried.requirements.items()
         ),
-        ("keras-rl2", partial(packages.keras_rl2, tried)),
-        ("dependencies", partial(packages.dependencies, tried)),
-        ("extras", partial(packages.extras, tried)),
-        ("old Gym", packages.old_gym),
-        ("TF_USE_LEGACY_KERAS", machine.legacy_keras),
-        ("KERASRL_THREADS", machine.threads),
-        ("runs folder", machine.runs),
-        ("memory", machine.memory),
-        ("display", partial(probes.display, limit_seconds)),
-        ("video encoder", partial(probes.encoder, limit_seconds)),
-        ("training", partial(probes.training, tried, limit_seconds)),
+        ("runs folder", probes.check_runs_folder),
+        ("display", partial(probes.check_display, limit_seconds)),
+        ("video encoder", partial(probes.check_encoder, limit_seconds)),
+        ("training", partial(probes.check_training, tried, limit_seconds)),
     ]
     for name, check in checks:
-        starting(name)
-        yield Check(name, *_safely(check))
+        announce(name)
+        yield name, _run_check(check)
 
 
-def _safely(check: Callable[[], Finding]) -> Finding:
+def _run_check(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
-    except Exception as error:  # a machine can be sick in ways that nobody listed
+    except Exception as error:  # such as damaged metadata of a package
         return broken(
             f"cannot be checked: {type(error).__name__}: {error}",
-            "Mend what this names; a new virtual environment is often the shortest way.",
+            "Repair what this names; a new virtual environment is often the shortest way.",
         )

@@ -11,22 +11,23 @@ IMPORTING, TRAINING = "importing TensorFlow and keras-rl", "training cartpole"
 _ENV_STEPS = 2_000
 
 
-def window() -> None:
-    """Say whether a window can be opened."""
+def open_window() -> None:
+    """Print whether a window can be opened beside TensorFlow, whose libraries may disturb it."""
+    importlib.import_module("kerasrl_runner.vendor")
     from kerasrl_runner.environments.rendering import can_open_window
 
     print(can_open_window())
 
 
-def encode(path: str) -> None:
-    """Write a video of one frame, then say ffmpeg's version."""
+def encode_frame(path: str) -> None:
+    """Write a video of one frame, then print ffmpeg's version."""
     import imageio_ffmpeg
     import numpy as np
 
     from kerasrl_runner.pictures.video import video
 
-    with video(Path(path), frames_per_second=30) as add:
-        add(np.zeros((64, 64, 3), np.uint8))  # [height, width, 3]
+    with video(Path(path), frames_per_second=30) as add_frame:
+        add_frame(np.zeros((64, 64, 3), np.uint8))  # [height, width, 3]
     print(imageio_ffmpeg.get_ffmpeg_version())
 
 

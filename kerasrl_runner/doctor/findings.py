@@ -1,31 +1,20 @@
-"""What a check found, and the command that mends it."""
+"""What a check found, and the command or the advice that repairs it."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
 from typing import NamedTuple
 
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 
 
 class Finding(NamedTuple):
-    """A status, what was found, and how to mend it: None where all is well."""
+    """A status, what was found, and how to repair it: None where all is well."""
 
     status: str
     found: str
     remedy: str | None = None
-
-
-@dataclass(frozen=True)
-class Check:
-    """A finding with the name of its check."""
-
-    name: str
-    status: str
-    found: str
-    remedy: str | None
 
 
 def ok(found: str) -> Finding:
@@ -42,6 +31,6 @@ def broken(found: str, remedy: str) -> Finding:
     return Finding(BROKEN, found, remedy)
 
 
-def pip(*arguments: str) -> str:
+def pip_command(*arguments: str) -> str:
     """The pip command for this very Python, which need not be the shell's."""
     return shlex.join([sys.executable, "-m", "pip", *arguments])

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from kerasrl_runner.doctor.children import TRAINING
-from kerasrl_runner.doctor.findings import Finding, broken, ok, pip, warning
-from kerasrl_runner.doctor.packages import reinstall_stack
-from kerasrl_runner.doctor.tried import Tried
+from kerasrl_runner.doctor.findings import Finding, broken, ok, pip_command, warning
+from kerasrl_runner.doctor.versions import Tried
+from kerasrl_runner.files.places import runs_folder
 
-# {path}: the child imports from where this process does, also where -c would add its own folder.
+# {path}: the child imports from where this process does; -c alone would add its own folder.
 _PROGRAM = """
 import sys
 sys.path[:] = {path!r}
@@ -25,23 +25,29 @@ try:
     from kerasrl_runner.doctor import children
     children.{function}(*{arguments!r})
 except Exception as error:
-    # What an import failed of is said at its bottom; TensorFlow wraps it in advice.
+    # TensorFlow wraps an ImportError into advice; its cause says what is missing.
     while isinstance(error, ImportError) and (error.__cause__ or error.__context__):
         error = error.__cause__ or error.__context__
     sys.exit(f"{{type(error).__name__}}: {{' '.join(str(error).split())[:300]}}")
 """
 
 
-@dataclass(frozen=True)
-class Ended:
+# Remedies for a training that was killed by a signal.
+_SIGNAL_REMEDIES = {
+    "SIGILL": "TensorFlow's packages need a processor with AVX, which this one does not have.",
+    "SIGKILL": "Most likely memory ran out, of which a training takes about 0.8 GB: close other "
+    "programs or raise the container's limit.",
+}
+
+
+class Ended(NamedTuple):
     """How a child ended."""
 
-    problem: str | None  # None: well
-    killed_by: str | None  # the name of a signal
-    said: list[str]  # the lines of its stdout
+    problem: str | None  # None: it ended well
+    output: list[str]  # the lines of its stdout
 
 
-def in_a_child(function: str, *arguments: str, limit_seconds: float) -> Ended:
+def run_child(function: str, *arguments: str, limit_seconds: float) -> Ended:
     """Call a function of children.py in a process of its own, which never outlives this call."""
     program = _PROGRAM.format(path=sys.path, function=function, arguments=arguments)
     # Files, not pipes: a grandchild that hangs would hold a pipe open.
@@ -64,69 +70,90 @@ def in_a_child(function: str, *arguments: str, limit_seconds: float) -> Ended:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-        said, errors = (_lines(file) for file in (stdout, stderr))
-    last = errors[-1].removeprefix("error: ") if errors else ""
+        output, errors = _read_lines(stdout), _read_lines(stderr)
+    last_error = errors[-1].removeprefix("error: ") if errors else ""
     if code is None:
-        return Ended(f"no answer within {limit_seconds:g} s", None, said)
-    if code < 0:
-        name = signal.Signals(-code).name
-        return Ended(f"killed by {name}{last and f': {last}'}", name, said)
-    return Ended((last or f"exit code {code}") if code else None, None, said)
+        problem = f"no answer within {limit_seconds:g} s"
+    elif code < 0:
+        problem = f"killed by {signal.Signals(-code).name}{last_error and f': {last_error}'}"
+    else:
+        problem = last_error or f"exit code {code}"
+    return Ended(None if code == 0 else problem, output)
 
 
-def _lines(file: IO[str]) -> list[str]:
+def _read_lines(file: IO[str]) -> list[str]:
     file.seek(0)
     return [line.strip() for line in file if line.strip()]
 
 
-def display(limit_seconds: float) -> Finding:
-    """Whether a window would be seen."""
-    ended = in_a_child("window", limit_seconds=limit_seconds)
+def check_runs_folder() -> Finding:
+    """Whether the runs folder, or the folder that it will be made in, takes files."""
+    folder = runs_folder().absolute()
+    existing = folder
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".kerasrl-doctor-") as file:
+            file.write(bytes(2**16))
+            file.flush()
+    except OSError as error:
+        return broken(
+            f"{folder}: cannot write to {existing}: {error.strerror}",
+            "Choose another folder by KERASRL_RUNS or --run-dir.",
+        )
+    free = shutil.disk_usage(existing).free / 1e9
+    return ok(f"{folder} can be written to, {free:.1f} GB are free")
+
+
+def check_display(limit_seconds: float) -> Finding:
+    """Whether a window opens, beside TensorFlow as in a run."""
     remedy = "--visualize writes a video instead; a window needs a desktop session or ssh -X."
-    if ended.said == ["True"]:
-        return ok("a window can be opened")
-    names = [name for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
-    if not names:
+    displays = [name for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
+    if sys.platform == "linux" and not displays:
         return warning("none: neither DISPLAY nor WAYLAND_DISPLAY is set", remedy)
-    values = ", ".join(f"{name}={os.environ[name]}" for name in names)
-    return warning(f"{values}, and no window opens there: {ended.problem or 'refused'}", remedy)
+    child = run_child("open_window", limit_seconds=limit_seconds)
+    if child.problem is None and child.output == ["True"]:
+        return ok("a window can be opened")
+    values = "".join(f"{name}={os.environ[name]}: " for name in displays)
+    return warning(f"{values}no window can be opened: {child.problem or 'refused'}", remedy)
 
 
-def encoder(limit_seconds: float) -> Finding:
+def check_encoder(limit_seconds: float) -> Finding:
     """Whether imageio-ffmpeg's program writes a video."""
     with tempfile.TemporaryDirectory(prefix="kerasrl-doctor-") as folder:
         video = Path(folder) / "frame.mp4"
-        ended = in_a_child("encode", str(video), limit_seconds=limit_seconds)
-        if ended.problem is None and video.is_file() and video.stat().st_size:
-            return ok(f"ffmpeg {ended.said[-1]} wrote a frame")
-    chosen = os.environ.get("IMAGEIO_FFMPEG_EXE")
-    again = pip("install", "--force-reinstall", "--no-deps", "imageio-ffmpeg")
+        child = run_child("encode_frame", str(video), limit_seconds=limit_seconds)
+        if child.problem is None and video.is_file() and video.stat().st_size:
+            return ok(f"ffmpeg {child.output[-1]} wrote a frame")
+    program = os.environ.get("IMAGEIO_FFMPEG_EXE")
+    again = pip_command("install", "--force-reinstall", "--no-deps", "imageio-ffmpeg")
     return broken(
-        f"no video can be written{f' by IMAGEIO_FFMPEG_EXE={chosen}' if chosen else ''}: "
-        f"{ended.problem or 'the file stayed empty'}",
-        f"{'unset IMAGEIO_FFMPEG_EXE' if chosen else f'Install it again: {again}'}; "
+        f"no video can be written{f' by IMAGEIO_FFMPEG_EXE={program}' if program else ''}: "
+        f"{child.problem or 'the file stayed empty'}",
+        f"{'unset IMAGEIO_FFMPEG_EXE' if program else f'Install it again: {again}'}; "
         f"a .gif needs no ffmpeg: kerasrl-run test --video FILE.gif",
     )
 
 
-def training(tried: Tried, limit_seconds: float) -> Finding:
+def check_training(tried: Tried, limit_seconds: float) -> Finding:
     """Whether the cartpole preset really trains here."""
     with tempfile.TemporaryDirectory(prefix="kerasrl-doctor-") as folder:
-        ended = in_a_child("train", str(Path(folder) / "run"), limit_seconds=limit_seconds)
-    if ended.problem is None:
-        return ok(ended.said[-1])
-    stage = ended.said[-1] if ended.said else "starting Python"
-    return broken(f"{stage}: {ended.problem}", _training_remedy(tried, ended, stage))
+        child = run_child("train", str(Path(folder) / "run"), limit_seconds=limit_seconds)
+    if child.problem is None:
+        return ok(child.output[-1])
+    stage = child.output[-1] if child.output else "starting Python"
+    return broken(f"{stage}: {child.problem}", _find_training_remedy(tried, child.problem, stage))
 
 
-def _training_remedy(tried: Tried, ended: Ended, stage: str) -> str:
-    if ended.killed_by == "SIGILL":
-        return "TensorFlow's packages need a processor with AVX; this one stopped at them."
-    if ended.killed_by == "SIGKILL":
-        return "Most likely memory ran out: close other programs or raise the container's limit."
+def _find_training_remedy(tried: Tried, problem: str, stage: str) -> str:
+    for name, remedy in _SIGNAL_REMEDIES.items():
+        if problem.startswith(f"killed by {name}"):
+            return remedy
     if stage == TRAINING:
-        return "Mend what this and the lines above name, then run kerasrl-run doctor again."
+        return "Repair what this and the lines above name, then run kerasrl-run doctor again."
+    names = ("tensorflow", "tf-keras", "keras-rl2")
+    stack = [str(tried.requirements.get(name, name)) for name in names]
     return (
-        f"Mend what the lines above name. Where they name nothing, install the stack again, best "
-        f"in a new virtual environment:\n{reinstall_stack(tried)}"
+        f"Repair what the lines above name. Where they name nothing, install the stack again, best "
+        f"in a new virtual environment:\n{pip_command('install', '--force-reinstall', *stack)}"
     )

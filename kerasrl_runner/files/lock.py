@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kerasrl_runner.errors import RunError
+from kerasrl_runner.errors import RunError, RunnerError
+
+try:
+    import fcntl
+except ImportError as error:
+    raise RunnerError(
+        "kerasrl-runner runs on Linux and macOS: it needs file locks (fcntl) that this system does "
+        "not have. On Windows, use it in WSL."
+    ) from error
 
 LOCK_NAME = "run.lock"
 # `is_locked` holds a lock itself for a moment, which is no writer.

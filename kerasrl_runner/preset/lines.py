@@ -13,9 +13,9 @@ def line_of(text: str, key: str) -> int | None:
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip()
         if line.startswith("["):
-            table = written = _plain(line.lstrip("[").partition("]")[0])
+            table = written = _unquote_key(line.lstrip("[").partition("]")[0])
         elif "=" in line:
-            written = _plain(f"{table}.{line.partition('=')[0]}").lstrip(".")
+            written = _unquote_key(f"{table}.{line.partition('=')[0]}").lstrip(".")
         else:
             continue
         if f"{key}.".startswith(f"{written}.") and (best is None or len(written) > best[0]):
@@ -23,5 +23,5 @@ def line_of(text: str, key: str) -> int | None:
     return best[1] if best else None
 
 
-def _plain(key: str) -> str:
+def _unquote_key(key: str) -> str:
     return key.replace('"', "").replace(" ", "")

@@ -16,15 +16,16 @@ def modules_of(preset: Preset) -> set[str]:
     """The modules of "module:Id-v0" and of "module:Class", wrapped layers' included."""
     spellings = [
         preset.env.id,
-        *(name for layer in preset.model.layers for name in _keys(layer.root)),
+        *(key for layer in preset.model.layers for key in _list_keys(layer.root)),
     ]
     return {name.partition(":")[0] for name in spellings if ":" in name}
 
 
-def _keys(part: Any) -> list[str]:
-    if isinstance(part, dict):
-        return [*part, *(key for value in part.values() for key in _keys(value))]
-    return [key for value in part for key in _keys(value)] if isinstance(part, list) else []
+def _list_keys(value: Any) -> list[str]:
+    """The keys of a table and of every table in it."""
+    if isinstance(value, dict):
+        return [*value, *(key for part in value.values() for key in _list_keys(part))]
+    return [key for part in value for key in _list_keys(part)] if isinstance(value, list) else []
 
 
 def make_importable(folders: Iterable[Path | None]) -> None:

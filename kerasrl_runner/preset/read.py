@@ -16,18 +16,13 @@ from pydantic import BaseModel, ValidationError
 
 from kerasrl_runner.errors import PresetError, nearest, shortened
 from kerasrl_runner.files.places import shipped_folder
-from kerasrl_runner.files.plain import MOST_LEVELS
 from kerasrl_runner.preset.check import conflicts
 from kerasrl_runner.preset.lines import line_of
 from kerasrl_runner.preset.names import REFUSED_KEYS
 from kerasrl_runner.preset.schema import Preset
-from kerasrl_runner.preset.toml import parse_toml, read_toml
 
 # Tables that hold exactly one table, whose name is a class: another class replaces the whole.
 _ONE_TABLE = ("policy", "inner_policy", "optimizer", "learning_rate")
-
-_MOST_EXTENDED = 20
-_MOST_PROBLEMS = 10  # said at once
 
 # pydantic speaks of Python's types, a preset's author of TOML's.
 _TOML_WORDS = {
@@ -62,15 +57,15 @@ def load_preset(
         PresetError: no such preset; broken TOML; unknown key, wrong type, impossible value or
             combination. All problems are named, with file, line where known, and key.
     """
-    path = _find(str(preset))
-    data = _merge(_read(path, ()), sections or {})
+    path = _find_file(str(preset))
+    data = _merge_tables(_read_with_base(path, ()), sections or {})
     changed: dict[str, str] = {}
     for override in overrides:
         keys, value = _parse_override(override)
-        data = _merge(data, _nested(keys, value))
+        data = _merge_tables(data, _nest_keys(keys, value))
         changed[".".join(keys)] = override
     data.setdefault("name", path.stem)
-    checked = _checked(data, path, read_toml(path), changed)
+    checked = _check_preset(data, path, _read_text(path), changed)
     checked._folder = path.resolve().parent
     return checked
 
@@ -78,9 +73,9 @@ def load_preset(
 def preset_from_toml(text: str, source: str = "preset") -> Preset:
     """Read a resolved preset's text. Raises PresetError as `load_preset` does."""
     path = Path(source)
-    data = parse_toml(text, path)
+    data = _parse_toml(text, path)
     data.setdefault("name", path.stem)
-    return _checked(data, path, text, {})
+    return _check_preset(data, path, text, {})
 
 
 def preset_to_toml(preset: Preset) -> str:
@@ -88,12 +83,12 @@ def preset_to_toml(preset: Preset) -> str:
     return tomli_w.dumps(preset.model_dump(exclude_none=True))
 
 
-def _find(preset: str) -> Path:
+def _find_file(preset: str) -> Path:
     if preset.endswith(".toml") or "/" in preset:
         path = Path(preset)
-        with contextlib.suppress(RuntimeError):  # a home of nobody
+        with contextlib.suppress(RuntimeError):  # "~name" of a user who does not exist
             path = path.expanduser()
-        # isfile never raises, unlike Path's; a device or a pipe is none.
+        # os.path.isfile returns False where Path.is_file raises, as for a name that is too long.
         if path.suffix != ".toml" or not os.path.isfile(path):
             raise PresetError(
                 f"there is no preset file {shortened(path)}. Give an existing .toml file."
@@ -108,14 +103,29 @@ def _find(preset: str) -> Path:
     return known[preset]
 
 
-def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """The file's data on top of all that it extends."""
-    if path.resolve() in (link.resolve() for link in seen):
-        chain = " -> ".join(str(link) for link in (*seen, path))
+def _read_text(path: Path) -> str:
+    try:
+        # Windows' Notepad begins a file with a byte order mark, which "utf-8-sig" skips.
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PresetError(f"cannot read {path}: {error}. Expected a TOML file in UTF-8.") from error
+
+
+def _parse_toml(text: str, source: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or an integer with too many digits for Python
+        raise PresetError(f"{source}: this is not TOML: {shortened(error)}.") from error
+    except RecursionError as error:
+        raise PresetError(f"{source}: the tables are nested too deeply to read.") from error
+
+
+def _read_with_base(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
+    """The file's tables, laid over those of the preset that it extends."""
+    if path.resolve() in (file.resolve() for file in extended_by):
+        chain = " -> ".join(str(file) for file in (*extended_by, path))
         raise PresetError(f"presets extend each other in a circle: {chain}. Break it in one file.")
-    if len(seen) > _MOST_EXTENDED:
-        raise PresetError(f"{path}: more than {_MOST_EXTENDED} presets extend one another.")
-    data = parse_toml(read_toml(path), path)
+    data = _parse_toml(_read_text(path), path)
     base = data.pop("extends", None)
     if base is None:
         return data
@@ -124,11 +134,11 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
             f"{path}: extends: expected a preset's name or file, received {shortened(base)}."
         )
     beside = path.parent / base
-    base_path = beside if base.endswith(".toml") and os.path.isfile(beside) else _find(base)
-    return _merge(_read(base_path, (*seen, path)), data)
+    base_path = beside if base.endswith(".toml") and os.path.isfile(beside) else _find_file(base)
+    return _merge_tables(_read_with_base(base_path, (*extended_by, path)), data)
 
 
-def _merge(base: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_tables(base: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `above` laid over it, table by table."""
     merged = dict(base)
     for key, value in above.items():
@@ -138,102 +148,97 @@ def _merge(base: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         elif key in _ONE_TABLE and set(old).isdisjoint(value):
             merged[key] = value
         else:
-            merged[key] = _merge(old, value)
+            merged[key] = _merge_tables(old, value)
     return merged
 
 
 def _parse_override(override: str) -> tuple[list[str], Any]:
+    """The key's parts and the value of "section.key=value"."""
     key, equals, text = override.partition("=")
     keys = [part.strip() for part in key.split(".")]
-    said = shortened(override, 80)
-    if not equals or not all(keys) or len(keys) > MOST_LEVELS or not _is_utf8(override):
+    if not equals or not all(keys):
         raise PresetError(
-            f"--set {said}: expected KEY=VALUE in UTF-8 with dots between the parts of the key, "
-            f"such as agent.gamma=0.95."
+            f"--set {shortened(override, 80)}: expected KEY=VALUE with dots between the parts of "
+            f"the key, such as agent.gamma=0.95."
         )
     try:
-        value = parse_toml(f"value = {text}", f"--set {said}")
-    except PresetError as error:
-        if not isinstance(error.__cause__, tomllib.TOMLDecodeError):
-            raise
-        value = {}
-    # More than one key means that the text held a line break: then it is a string as well.
-    return keys, value["value"] if set(value) == {"value"} else text.strip()
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # not TOML, so it is a string without its quotes
+        table = {}
+    # A text with a line break may read as several keys; it is a string as well.
+    return keys, table["value"] if set(table) == {"value"} else text.strip()
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # bytes of the command line that are no text
-        return False
-    return True
-
-
-def _nested(keys: list[str], value: Any) -> dict[str, Any]:
+def _nest_keys(keys: list[str], value: Any) -> dict[str, Any]:
+    """{"agent": {"gamma": value}} for ["agent", "gamma"]."""
     for key in reversed(keys):
         value = {key: value}
-    return value
+    return dict(value)
 
 
-def _checked(data: dict[str, Any], path: Path, text: str, changed: Mapping[str, str]) -> Preset:
-    """Validate, or raise one PresetError that names every problem."""
+def _check_preset(
+    data: dict[str, Any], path: Path, text: str, changed: Mapping[str, str]
+) -> Preset:
+    """The validated preset. Raises PresetError with a line for every problem.
 
-    def problem(key: str, message: str) -> str:
-        for override_key, override in changed.items():
-            if f"{key}.".startswith(f"{override_key}.") or f"{override_key}.".startswith(f"{key}."):
-                return f"--set {shortened(override, 80)}: {shortened(key, 80)}: {message}."
-        line = line_of(text, key)
-        return f"{path}{f', line {line}' if line else ''}: {shortened(key, 80)}: {message}."
-
-    def refused(found: Sequence[tuple[str, str]], more: int) -> PresetError:
-        said = [problem(key, shortened(message, 1_000)) for key, message in found]
-        return PresetError("\n".join([*said, f"And {more} more problems."] if more else said))
-
+    Args:
+        data: the merged tables.
+        path: the preset's file, for messages.
+        text: what the file says, to find lines in.
+        changed: the `--set` strings by their keys.
+    """
     try:
         preset = Preset.model_validate(data)
+        problems = list(conflicts(preset))
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        found = [_explain(entry) for entry in errors[:_MOST_PROBLEMS]]
-        raise refused(found, len(errors) - len(found)) from None
-    found = list(conflicts(preset))
-    if found:
-        raise refused(found, 0)
-    return preset
+        problems = [_explain_error(entry) for entry in error.errors(include_url=False)]
+    if not problems:
+        return preset
+    lines = []
+    for key, message in problems:
+        source = _find_source(key, path, text, changed)
+        lines.append(f"{source}: {shortened(key, 80)}: {shortened(message, 1_000)}.")
+    raise PresetError("\n".join(lines))
 
 
-def _explain(error: Mapping[str, Any]) -> tuple[str, str]:
+def _find_source(key: str, path: Path, text: str, changed: Mapping[str, str]) -> str:
+    """The `--set` that gave the key its value, or the file with the line."""
+    for override_key, override in changed.items():
+        if f"{key}.".startswith(f"{override_key}.") or f"{override_key}.".startswith(f"{key}."):
+            return f"--set {shortened(override, 80)}"
+    line = line_of(text, key)
+    return f"{path}, line {line}" if line else str(path)
+
+
+def _explain_error(error: Mapping[str, Any]) -> tuple[str, str]:
     """A pydantic error as (key, what was expected and received)."""
-    kind, received = error["type"], error["input"]
-    parts = [str(part) for part in error["loc"]]
-    location = [part for part in parts[:-1] if not _is_union_branch(part)]
-    # What the file itself calls "int" or "a[b]" is no branch.
-    if kind == "extra_forbidden" or not _is_union_branch(parts[-1]):
-        location.append(parts[-1])
-    key = ".".join(location)
-    if kind == "extra_forbidden":
-        if key in REFUSED_KEYS:
-            return key, f"not in a preset: {REFUSED_KEYS[key]}"
-        known = _fields_at(location[:-1])
-        return key, (f"unknown key.{nearest(location[-1], known)} Known here: {', '.join(known)}")
-    if kind == "missing":
+    path = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        return _explain_unknown_key(path)
+    # pydantic adds the branch of a union, such as "int", which is no key of the file.
+    key = ".".join(part for part in path if part not in ("int", "float") and "[" not in part)
+    if error["type"] == "missing":
         return key, "missing; a preset needs it"
     message = error["msg"].removeprefix("Value error, ")
-    if kind == "value_error":
+    if error["type"] == "value_error":
         return key or "preset", message.rstrip(".")
     for pydantics, tomls in _TOML_WORDS.items():
         message = re.sub(pydantics, tomls, message)
-    return key, f"{message}, received {shortened(repr(received), 80)}"
+    return key, f"{message}, received {shortened(repr(error['input']), 80)}"
 
 
-def _is_union_branch(part: str) -> bool:
-    """pydantic names the branch of a union in the location, which is no key of the file."""
-    return part in ("int", "float") or "[" in part
+def _explain_unknown_key(path: list[str]) -> tuple[str, str]:
+    key = ".".join(path)
+    if key in REFUSED_KEYS:
+        return key, f"not in a preset: {REFUSED_KEYS[key]}"
+    known = _list_known_keys(path[:-1])
+    return key, f"unknown key.{nearest(path[-1], known)} Known here: {', '.join(known)}"
 
 
-def _fields_at(location: Sequence[str]) -> list[str]:
-    """The known keys of the section at `location`."""
+def _list_known_keys(section: Sequence[str]) -> list[str]:
+    """The keys that a preset may have in this section; in the whole preset for []."""
     model: type[BaseModel] = Preset
-    for part in location:
+    for part in section:
         field = model.model_fields.get(part)
         if field is None:
             break

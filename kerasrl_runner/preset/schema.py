@@ -24,12 +24,6 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _as_few(value: object) -> object:
-    if isinstance(value, list) and len(value) > 500:  # each wrong name is compared with all others
-        raise ValueError(f"expected at most 500 layers, received {len(value)}")
-    return _as_tuple(value)
-
-
 _Probability = Annotated[float, Field(ge=0, le=1)]
 _Clip = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
 _Scale = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
@@ -52,7 +46,7 @@ class Env(_Section):
 
     @field_validator("reward_scale")
     @classmethod
-    def _not_zero(cls, value: float) -> float:
+    def _check_scale(cls, value: float) -> float:
         if value == 0:
             raise ValueError("a scale of 0 hides every reward; expected any other number")
         return value
@@ -99,7 +93,7 @@ class Layer(RootModel[dict[str, dict[str, Any]]]):
 class Model(_Section):
     """The layers between the observation and the Q head; both ends are added."""
 
-    layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_few)]
+    layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_tuple)]
 
 
 class Memory(_Section):
@@ -109,15 +103,24 @@ class Memory(_Section):
     window_length: int = Field(default=1, ge=1)
 
 
-class EpsGreedy(_Section):
+class _PolicyKind(_Section):
+    """The arguments of one class of rl.policy."""
+
+    @property
+    def annealing_steps(self) -> int:
+        """Env steps until nothing about the policy changes any more."""
+        return 0
+
+
+class EpsGreedy(_PolicyKind):
     eps: _Probability = 0.1
 
 
-class Greedy(_Section):
+class Greedy(_PolicyKind):
     pass
 
 
-class Boltzmann(_Section):
+class Boltzmann(_PolicyKind):
     tau: float = Field(default=1.0, gt=0)
     clip: _Clip = (-500.0, 500.0)
 
@@ -126,11 +129,11 @@ class MaxBoltzmann(Boltzmann):
     eps: _Probability = 0.1
 
 
-class BoltzmannGumbel(_Section):
+class BoltzmannGumbel(_PolicyKind):
     C: float = Field(default=1.0, gt=0)
 
 
-class LinearAnnealed(_Section):
+class LinearAnnealed(_PolicyKind):
     inner_policy: Policy
     attr: str
     value_max: float
@@ -139,22 +142,26 @@ class LinearAnnealed(_Section):
     nb_steps: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def _anneals_a_number(self) -> LinearAnnealed:
+    def _check_attr(self) -> LinearAnnealed:
         name, inner = self.inner_policy.chosen
-        numbers = [key for key, value in inner if isinstance(value, float)]
-        if self.attr not in numbers:
+        annealable = [key for key, value in inner if isinstance(value, float)]
+        if self.attr not in annealable:
+            expected = " or ".join(annealable) or "another inner policy: this one has no number"
             raise ValueError(
-                f'attr = "{self.attr}" is nothing that {name} could anneal; expected '
-                f"{' or '.join(numbers) or 'another inner policy: it has no number'}"
+                f'attr = "{self.attr}" is nothing that {name} could anneal; expected {expected}'
             )
         return self
+
+    @property
+    def annealing_steps(self) -> int:
+        return max(self.nb_steps, self.inner_policy.chosen[1].annealing_steps)
 
 
 class _OneTable(_Section):
     """A section that holds exactly one table, whose name chooses the class."""
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> _OneTable:
+    def _check_one_table(self) -> _OneTable:
         chosen = [key for key, value in self if value is not None]
         if len(chosen) != 1:
             raise ValueError(
@@ -197,7 +204,7 @@ class Agent(_Section):
 
     @field_validator("target_model_update")
     @classmethod
-    def _rate_or_steps(cls, value: float) -> float:
+    def _check_rate_or_steps(cls, value: float) -> float:
         if value >= 1 and value != int(value):
             raise ValueError(
                 f"expected a rate below 1 (soft) or a whole number of env steps (hard), received "
@@ -224,7 +231,7 @@ class Optimizer(_OneTable):
     SGD: _OptimizerArguments = None
 
     @model_validator(mode="after")
-    def _known_schedule(self) -> Optimizer:
+    def _check_arguments(self) -> Optimizer:
         for key, value in self.chosen[1].items():
             if key not in ("learning_rate", "name") and not isinstance(value, int | float):
                 raise ValueError(f"{key}: expected a number, received {value!r}")

@@ -1,17 +1,22 @@
-"""`kerasrl-run doctor` on a machine that is well."""
+"""`kerasrl-run doctor`: what it prints, what it returns, and what it leaves behind."""
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
 
 import pytest
-from commands import python
-from sick_machines import by_name, doctor
+from commands import REPOSITORY, finish, python, start
+from fakes import HANG, assert_ended, fake_module
+
+from kerasrl_runner.doctor.findings import broken, ok, warning
 
 NAMES = """
-kerasrl-runner / Python / TensorFlow / tf-keras / Keras / NumPy / Gymnasium / h5py / keras-rl2 /
-dependencies / extras / old Gym / TF_USE_LEGACY_KERAS / KERASRL_THREADS / runs folder / memory /
-display / video encoder / training
+kerasrl-runner / Python / keras-rl2 / tensorflow / tf-keras / gymnasium / numpy / h5py / click /
+pydantic / tomli-w / tqdm / imageio / imageio-ffmpeg / packaging / runs folder / display /
+video encoder / training
 """.split("/")
 NAMES = [name.strip() for name in NAMES]
 COMMAND = """
@@ -20,78 +25,107 @@ from kerasrl_runner.cli import main
 main(["doctor"])
 print("HEAVY", *{"tensorflow", "tf_keras", "keras", "rl", "gymnasium", "numpy"} & set(sys.modules))
 """
+FINDINGS = {
+    "second": ok("well"),
+    "third": warning("old", "renew it\nby hand"),
+    "fourth": ok("well"),
+}
 
 
-@pytest.fixture(scope="module")
-def healthy(tmp_path_factory):
-    """Its lines, from a process that then says what it had to import, and its folder."""
-    folder = tmp_path_factory.mktemp("healthy")
-    (folder / "tmp").mkdir()
-    return python(COMMAND, folder, TMPDIR=str(folder / "tmp")).splitlines(), folder
+@pytest.fixture
+def find(monkeypatch):
+    """Let the command find these."""
+
+    def find(findings) -> None:
+        def examine(announce):
+            for name, finding in findings.items():
+                announce(name)
+                yield name, finding
+
+        monkeypatch.setattr("kerasrl_runner.cli.doctor.examine", examine)
+
+    return find
 
 
-@pytest.fixture(scope="module")
-def as_json(tmp_path_factory):
-    """The same as JSON, in a shell that asks TensorFlow for Keras 3."""
-    folder = tmp_path_factory.mktemp("json")
-    return by_name(doctor("--json", folder=folder, TF_USE_LEGACY_KERAS="0"))
-
-
-def test_each_check_has_one_line_and_what_can_be_mended_an_indented_remedy(healthy):
-    lines = healthy[0][:-3]
-    checks = [re.fullmatch(r"(ok     |warning)  (.{19})  (\S.*)", line) for line in lines]
-    assert [check[2].strip() for check in checks if check] == NAMES
-    for check, line in zip(checks, lines, strict=True):
-        assert check or line.startswith(" " * 30), line
-    assert not [line for line in lines if "\033" in line], "colours are for terminals"
-
-
-def test_the_last_line_counts(healthy):
-    lines = healthy[0]
-    warnings = sum(line.startswith("warning") for line in lines)
-    assert lines[-2] == f"Nothing is broken, {warnings} warning{'s' * (warnings > 1)}."
-
-
-def test_it_imports_nothing_of_the_stack_itself(healthy):
-    assert healthy[0][-1] == "HEAVY"
-
-
-def test_it_leaves_nothing_behind(healthy):
-    assert [path.name for path in healthy[1].rglob("*")] == ["tmp"]
-
-
-def test_a_real_training_is_reported_with_its_rate(as_json):
-    said = re.fullmatch(
-        r"TensorFlow and keras-rl import in (\d+\.\d) s; cartpole trains at (\d+) env steps/s",
-        as_json["training"]["found"],
+def test_this_machine_is_well_and_its_training_is_real(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    lines = python(COMMAND, tmp_path, TMPDIR=str(tmp_path / "tmp")).splitlines()
+    assert lines.pop() == "HEAVY", "the command itself imports nothing of the stack"
+    matches = [re.fullmatch(r"(ok     |warning)  (.{14})  (\S.*)", line) for line in lines]
+    checks = {match[2].strip(): match for match in matches if match}
+    assert list(checks) == NAMES
+    assert checks["display"][3] == "none: neither DISPLAY nor WAYLAND_DISPLAY is set"
+    assert re.fullmatch(r"ffmpeg \S+ wrote a frame", checks["video encoder"][3])
+    rate = re.fullmatch(
+        r"TensorFlow and keras-rl import in \d+\.\d s; cartpole trains at (\d+) env steps/s",
+        checks["training"][3],
     )
-    assert as_json["training"]["status"] == "ok"
-    assert said
-    assert int(said[2]) > 0
+    assert rate
+    assert int(rate[1]) > 0
+    assert [path.name for path in tmp_path.rglob("*")] == ["tmp"], "nothing is left behind"
 
 
-def test_json_has_the_same_checks(as_json):
-    assert list(as_json) == NAMES
-    assert {frozenset(check) for check in as_json.values()} == {
-        frozenset(("name", "status", "found", "remedy"))
+def test_each_check_has_one_line_and_its_remedy_below(find, invoke):
+    find(FINDINGS)
+    outcome = invoke("doctor")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert outcome.stdout == (
+        "ok       second          well\n"
+        "warning  third           old\n"
+        "                         renew it\n"
+        "                         by hand\n"
+        "ok       fourth          well\n"
+        "\n"
+        "Nothing is broken, 1 warning.\n"
+    )
+
+
+def test_what_is_broken_is_counted_and_ends_in_exit_code_1(find, invoke):
+    find({"first": broken("gone", "get it"), "second": ok("well")})
+    outcome = invoke("doctor")
+    assert outcome.code == 1
+    assert outcome.stdout.endswith("\n1 broken, no warnings.\n")
+
+
+def test_json_has_the_same(find, invoke):
+    find({"first": broken("gone", "get it"), **FINDINGS})
+    outcome = invoke("doctor", "--json")
+    assert outcome.code == 1
+    assert outcome.json["ok"] is False
+    first, _, third, _ = outcome.json["checks"]
+    assert first == {"name": "first", "status": "broken", "found": "gone", "remedy": "get it"}
+    assert third == {
+        "name": "third",
+        "status": "warning",
+        "found": "old",
+        "remedy": "renew it\nby hand",
     }
-    assert as_json["TensorFlow"]["status"] == "ok"
-    assert as_json["TensorFlow"]["remedy"] is None
 
 
-def test_a_frame_is_really_encoded(as_json):
-    assert as_json["video encoder"]["status"] == "ok"
-    assert re.fullmatch(r"ffmpeg \S+ wrote a frame", as_json["video encoder"]["found"])
+def test_a_terminal_shows_the_check_that_runs(find, monkeypatch, capsys):
+    from kerasrl_runner.cli.doctor import command
+
+    find(FINDINGS)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    command.main([], standalone_mode=False)
+    shown = [f"         {name} …\r\033[K" for name in FINDINGS]
+    assert capsys.readouterr().err == "".join(shown) + "\r\033[K"
 
 
-def test_no_display_is_a_warning_only(as_json):
-    assert as_json["display"]["status"] == "warning"
-    assert "neither DISPLAY nor WAYLAND_DISPLAY" in as_json["display"]["found"]
-    assert "writes a video instead" in as_json["display"]["remedy"]
-
-
-def test_a_shell_that_asks_for_keras_3_is_warned_and_the_training_runs_all_the_same(as_json):
-    assert as_json["TF_USE_LEGACY_KERAS"]["status"] == "warning"
-    assert as_json["TF_USE_LEGACY_KERAS"]["found"].startswith('"0"')
-    assert as_json["TF_USE_LEGACY_KERAS"]["remedy"].startswith("unset TF_USE_LEGACY_KERAS")
-    assert as_json["training"]["status"] == "ok"
+def test_a_signal_ends_the_doctor_and_its_training(tmp_path):
+    note = tmp_path / "pid"
+    code = f"import os; open({str(note)!r}, 'w').write(str(os.getpid())); {HANG}"
+    path = fake_module(tmp_path, "tensorflow", code)
+    child = start("doctor", folder=tmp_path, PYTHONPATH=f"{path}{os.pathsep}{REPOSITORY}")
+    try:
+        deadline = time.monotonic() + 60
+        while not (note.exists() and note.read_text()):
+            assert child.poll() is None, child.communicate()
+            assert time.monotonic() < deadline, "no training began"
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        outcome = finish(child, timeout=30)
+    finally:
+        child.kill()
+    assert (outcome.code, outcome.stderr.strip()) == (130, "interrupted")
+    assert_ended(int(note.read_text()))

@@ -1,4 +1,4 @@
-"""What a worker reads without TensorFlow: presets, `--set`, weights files."""
+"""What a worker reads without TensorFlow: weights files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrl_runner.preset import Preset, load_preset, preset_from_toml, preset_to_toml
 from kerasrl_runner.weights.file import read_weights
-
-
-def preset(name: str, overrides: list[str]) -> None:
-    """A preset that is read says the same once it is written and read again."""
-    _reads_back(load_preset(name, overrides))
 
 
 def weights(path: str) -> None:
@@ -21,12 +15,4 @@ def weights(path: str) -> None:
             assert np.isfinite(value).all()
 
 
-def _reads_back(preset: Preset) -> None:
-    assert "/" not in preset.name
-    assert preset.name == preset.name.rstrip("\n")
-    written = preset_to_toml(preset)
-    again = preset_from_toml(written.encode("utf-8").decode("utf-8"))
-    assert preset_to_toml(again) == written
-
-
-LIGHT = {"preset": preset, "weights": weights}
+LIGHT = {"weights": weights}

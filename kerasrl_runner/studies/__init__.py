@@ -1,1 +1,0 @@
-"""Many runs: what they say together."""
