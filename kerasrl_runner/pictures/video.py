@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,8 +37,10 @@ def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray
     check_video_path(path)
     frames = 0
     with replacing(path) as temporary:
+        gif = io.BytesIO()  # a writer to a full disk would try again, and say so, at its deletion
         if path.suffix == ".gif":
-            writer = imageio.get_writer(temporary, duration=1000 / frames_per_second, loop=0)
+            duration = 1000 / frames_per_second  # milliseconds
+            writer = imageio.get_writer(gif, format=".gif", duration=duration, loop=0)
         else:
             # imageio would scale frames to multiples of 16; the codec needs even sizes alone.
             writer = imageio.get_writer(temporary, fps=frames_per_second, macro_block_size=1)
@@ -54,8 +57,9 @@ def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray
             yield add
         if not frames:
             raise RunError(f"cannot write {path}: the environment drew no frame.")
-        # imageio does not look at ffmpeg's exit code: on a full disk nothing else tells.
-        if path.suffix == ".mp4" and _count_frames(temporary) < frames:
+        if path.suffix == ".gif":
+            temporary.write_bytes(gif.getvalue())
+        elif _count_frames(temporary) < frames:  # imageio does not look at ffmpeg's exit code
             raise _encoder_failure(path)
 
 
