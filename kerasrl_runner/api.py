@@ -75,6 +75,7 @@ def test(
     *,
     run: str | None = None,
     weights: str | Path | None = None,
+    engine: str | None = None,
     episodes: int | None = None,
     seed: int = 0,
     visualize: bool = False,
@@ -82,11 +83,15 @@ def test(
 ) -> TestResult:
     """Play greedy episodes; what is tested is chosen as by `kerasrl-run test`.
 
+    Args:
+        engine: instead of the one that trained the weights.
+
     Raises:
         RunnerError: for all that a caller can mend; its message says how.
     """
     return play_subject(
         find_subject(preset, run, weights),
+        engine=engine,
         episodes=episodes,
         seed=seed,
         visualize=visualize,

@@ -91,7 +91,11 @@ def python(code: str, folder: Path, timeout: float = 120, **environment: str) ->
 
 
 def run_many(
-    jobs: Sequence[Mapping[str, Any]], folder: Path, timeout: float, program: Path | None = None
+    jobs: Sequence[Mapping[str, Any]],
+    folder: Path,
+    timeout: float,
+    program: Path | None = None,
+    **environment: str,
 ) -> list[Outcome]:
     """Each job's `arguments` in its `folder` (or in `folder`) and `environment`, in one child."""
     jobs_file, outcomes_file = folder / "jobs.json", folder / "outcomes.json"
@@ -100,7 +104,7 @@ def run_many(
     subprocess.run(
         [sys.executable, program or __file__, jobs_file, outcomes_file],
         cwd=folder,
-        env=child_environment(),
+        env=child_environment(**environment),
         stdin=subprocess.DEVNULL,
         timeout=timeout,
         check=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -12,7 +12,7 @@ from gymnasium import spaces
 class Constant(gymnasium.Env):
     """One observation, one reward, no end of its own."""
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
     observation_space: spaces.Space = spaces.Box(0, 1, (1,), np.float32)
     action_space: spaces.Space = spaces.Discrete(2)
 
@@ -67,8 +67,17 @@ class Trail(Constant):
 class Faulty(Constant):
     """Something goes wrong at env step `at`, counted from 1 over all episodes.
 
-    Faults: "raise", "interrupt", "nan reward", "nan observation", "shape", "words".
+    Faults: "raise", "interrupt", "nan reward", "nan observation", "shape", "words", and those of
+    `ENDS`, which are returned for terminated or truncated.
     """
+
+    ENDS: ClassVar[dict[str, Any]] = {
+        "terminated False": "False",
+        "terminated None": None,
+        "terminated twice": np.array([True, False]),
+        "terminated 2": 2,
+        "truncated False": "False",
+    }
 
     def __init__(self, fault: str, at: int, terminates: int | None = None) -> None:
         super().__init__()
@@ -96,7 +105,24 @@ class Faulty(Constant):
                 observation = np.array([np.nan], np.float32)
             if self.fault == "shape":
                 observation = np.ones(3, np.float32)
-        return observation, reward, self.length == self.terminates, False, info
+        terminated: Any = self.length == self.terminates
+        truncated: Any = False
+        if self.steps == self.at and self.fault.startswith("terminated"):
+            terminated = self.ENDS[self.fault]
+        if self.steps == self.at and self.fault.startswith("truncated"):
+            truncated = self.ENDS[self.fault]
+        return observation, reward, terminated, truncated, info
+
+
+class Ending(Constant):
+    """Every step returns the given value for terminated."""
+
+    def __init__(self, terminated: Any) -> None:
+        super().__init__()
+        self.terminated = terminated
+
+    def step(self, action: int) -> Any:
+        return self.observe(), self.reward, self.terminated, False, {}
 
 
 class Informing(Constant):
@@ -156,13 +182,30 @@ class Started(Constant):
         return self.np_random.random(1, np.float32)
 
 
-class OutOfRange(Constant):
-    """Says Discrete(2) and returns 7."""
+class Saying(Constant):
+    """Its space is Discrete(2), and its observation whatever is given."""
 
     observation_space = spaces.Discrete(2)
 
+    def __init__(self, observation: Any) -> None:
+        super().__init__()
+        self.observation = observation
+
     def observe(self) -> Any:
-        return 7
+        return self.observation
+
+
+class Drawing(Constant):
+    """Draws the given pictures, one after the other, and then the last again."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, pictures: list[Any], render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        self.pictures = pictures
+
+    def render(self) -> Any:
+        return self.pictures.pop(0) if len(self.pictures) > 1 else self.pictures[0]
 
 
 class Continuous(Constant):
@@ -203,8 +246,8 @@ class Frames(Constant):
 
 
 def _register() -> None:
-    classes = (Constant, Trail, Faulty, Informing, Rewards, FromThree, Started, OutOfRange,
-               Continuous, Named, Pair, Frames)  # fmt: skip
+    classes = (Constant, Trail, Faulty, Ending, Informing, Rewards, FromThree, Started, Saying,
+               Drawing, Continuous, Named, Pair, Frames)  # fmt: skip
     for environment in classes:
         name = f"{environment.__name__}-v0"
         if name not in gymnasium.registry:

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from kerasrl_runner.cli.output import drop_stdout
 from kerasrl_runner.cli.signals import Interrupted, interruptible
-from kerasrl_runner.errors import EXIT_INTERRUPTED, RunnerError, nearest
+from kerasrl_runner.errors import EXIT_FAILED, EXIT_INTERRUPTED, RunError, RunnerError, nearest
 
 _COMMANDS = ("fit", "test", "runs", "presets", "doctor")
 
@@ -43,6 +44,12 @@ class _Commands(click.Group):
 @click.version_option(package_name="kerasrl-runner", prog_name="kerasrl-run")
 def _group() -> None:
     """Train and play keras-rl DQN agents from preset files."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise RunError(
+            "the working folder was deleted. Change to a folder that exists, by cd."
+        ) from error
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,8 +60,12 @@ def main(arguments: list[str] | None = None) -> None:
     threads = os.environ.get("KERASRL_THREADS") or "1"
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS") or threads
     try:
-        with interruptible():
-            _group.main(arguments, prog_name="kerasrl-run", standalone_mode=False)
+        try:
+            with interruptible():
+                _group.main(arguments, prog_name="kerasrl-run", standalone_mode=False)
+        finally:
+            if sys.stdout is not None:  # `>&-`
+                sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -64,6 +75,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (Interrupted, KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:  # `kerasrl-run presets show x | head`
-        sys.stderr.close()
-        sys.exit(1)
+    except OSError as error:
+        drop_stdout()
+        if not isinstance(error, BrokenPipeError):  # `kerasrl-run presets show x | head`
+            where = f"{error.filename}: " if error.filename else "cannot write the output: "
+            click.echo(f"error: {where}{error.strerror or error}", err=True)
+        sys.exit(EXIT_FAILED)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from kerasrl_runner.cli.output import reserve_stdout
 from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
 from kerasrl_runner.preset import load_preset
 
@@ -57,12 +57,14 @@ def command(
             "--resume goes on with a run as it was begun; leave out --run-dir, --initial-weights "
             "and --checkpoint-every."
         )
+    write_json = reserve_stdout(as_json)
     loaded = None
     if resume is None or preset is not None or overrides:
         loaded = load_preset(preset or "cartpole", overrides)
 
     from kerasrl_runner.cli.signals import stopping
-    from kerasrl_runner.environments.rendering import can_open_window, check_rendering
+    from kerasrl_runner.environments.make import check_rendering
+    from kerasrl_runner.environments.rendering import can_open_window
     from kerasrl_runner.runs.training import CHECKPOINT_EVERY, train
     from kerasrl_runner.runs.training import resume as train_on
 
@@ -104,7 +106,7 @@ def command(
         )
         say(f"Video: {video_file}")
     if as_json:
-        click.echo(json.dumps(result.as_dict(), allow_nan=False))
+        write_json(result.as_dict())
     else:
         _tell(result)
     if result.status == "interrupted":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
+from kerasrl_runner.cli.output import reserve_stdout
 from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
 from kerasrl_runner.preset import load_preset
 
@@ -23,6 +23,7 @@ Reuse them in any script:
 @click.option("--preset", help="Shipped name or .toml file.")
 @click.option("--run", help="Run directory, its name, a unique prefix, or latest.")
 @click.option("--weights", type=click.Path(path_type=Path), help="A weights file (.h5).")
+@click.option("--engine", help="compiled, keras-rl or reference.  [default: the weights' own]")
 @click.option("--episodes", type=int, help="How many, instead of the preset's.")
 @click.option("--seed", default=0, show_default=True, help="Seeds the episodes.")
 @click.option("--visualize", is_flag=True, help="In a window; without a display, into a video.")
@@ -32,6 +33,7 @@ def command(
     preset: str | None,
     run: str | None,
     weights: Path | None,
+    engine: str | None,
     episodes: int | None,
     seed: int,
     visualize: bool,
@@ -41,6 +43,7 @@ def command(
     """Play greedy episodes: the newest finished run's, or what the options name."""
     if episodes is not None and episodes < 1:
         raise UsageError(f"--episodes: expected 1 or more, received {episodes}.")
+    write_json = reserve_stdout(as_json)
     loaded = load_preset(preset) if preset else None
 
     from kerasrl_runner.cli.signals import stopping
@@ -53,6 +56,7 @@ def command(
     say(f"Testing {subject.origin}")
     result = play_subject(
         subject,
+        engine=engine,
         episodes=episodes,
         seed=seed,
         visualize=visualize,
@@ -61,7 +65,7 @@ def command(
         stopping=stopping,
     )
     if as_json:
-        click.echo(json.dumps(result.as_dict(), allow_nan=False))
+        write_json(result.as_dict())
     else:
         click.echo("episode     return   length        seed")
         for number, episode in enumerate(result.score.episodes):

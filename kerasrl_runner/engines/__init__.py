@@ -32,7 +32,7 @@ def _import_reference() -> ModuleType:  # without the five seconds of importing 
     return reference
 
 
-# Each module has `build_agent` and `build_learner`, of (preset, environment, seed).
+# Each module has `build_agent`, `build_learner` and `build_player`, of (preset, environment, seed).
 _ENGINES: dict[str, Callable[[], ModuleType]] = {
     "compiled": _import_compiled,
     "keras-rl": _import_keras_rl,
@@ -64,6 +64,18 @@ def build_learner(
     environment = _training_environment(preset, seed, render_mode)
     learner: Learner = _ENGINES[engine]().build_learner(preset, environment, seed)
     return learner
+
+
+def build_player(
+    preset: Preset, environment: KerasRLEnvironment, seed: int, engine: str
+) -> Learner:
+    """The preset's learner for `test` alone, in an environment that is made already.
+
+    Raises as `build_learner`.
+    """
+    check_engine(engine)
+    player: Learner = _ENGINES[engine]().build_player(preset, environment, seed)
+    return player
 
 
 def build(

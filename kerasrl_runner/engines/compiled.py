@@ -24,3 +24,8 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
     assert isinstance(agent, CompiledDQNAgent)
     agent.prepare_learning()
     return KerasLearner(environment, agent)
+
+
+def build_player(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
+    """The preset's learner without programs of the training. Raises PresetError."""
+    return KerasLearner(environment, build_agent(preset, environment, seed))

@@ -182,6 +182,15 @@ class KerasLearner:
         bridge = _Bridge(self, listeners)
         self._agent.fit(self.environment, left, callbacks=[bridge], verbose=0)
 
+    def test(self, episodes: int, max_episode_steps: int) -> None:
+        self._agent.test(
+            self.environment,
+            episodes,
+            visualize=False,
+            nb_max_episode_steps=max_episode_steps,
+            verbose=0,
+        )
+
     def exported_weights(self) -> WeightsFile:
         return self._agent.exported_weights()
 

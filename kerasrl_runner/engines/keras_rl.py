@@ -23,3 +23,6 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> B
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
     """The preset's learner. Raises PresetError as `build_agent`."""
     return KerasLearner(environment, build_agent(preset, environment, seed))
+
+
+build_player = build_learner

@@ -120,6 +120,12 @@ class Learner(Protocol):
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
         """Train until `env_steps` env steps in all were done, or `stop_training`."""
 
+    def test(self, episodes: int, max_episode_steps: int) -> None:
+        """Play greedy episodes in `environment`, each of a capped length (D22).
+
+        Ends early at `stop_training`. The environment's watchers follow what is played.
+        """
+
     def exported_weights(self) -> WeightsFile:
         """The online network's weights and architecture."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasrl_runner.engines.greedy import play
 from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent, TrainingState
 from kerasrl_runner.engines.reference_agent import build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
@@ -25,6 +26,9 @@ _COLUMNS = ("observations", "actions", "rewards", "terminated", "closing", "age"
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> ReferenceLearner:
     """The preset's learner. Raises PresetError for what the reference agent does not have."""
     return ReferenceLearner(preset, environment, build_agent(preset, environment, seed))
+
+
+build_player = build_learner
 
 
 class ReferenceLearner:
@@ -72,6 +76,17 @@ class ReferenceLearner:
                     self._on_episode(event, listeners)
                 if self.stop_training or event.env_step >= env_steps:
                     break
+
+    def test(self, episodes: int, max_episode_steps: int) -> None:
+        self.stop_training = False
+        self.environment.nb_max_episode_steps = max_episode_steps
+        play(
+            self.environment,
+            self.q_values,
+            self.window_length,
+            episodes,
+            stop=lambda: self.stop_training,
+        )
 
     def exported_weights(self) -> WeightsFile:
         return reference_weights(self._preset, self._observation_shape, self._agent.network)

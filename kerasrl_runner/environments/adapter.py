@@ -10,10 +10,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from kerasrl_runner.environments.observations import Encoder
+from kerasrl_runner.environments.observations import Encoder, zero_observation
+from kerasrl_runner.environments.rendering import to_rgb
 from kerasrl_runner.errors import EnvironmentFailed
 
-# A window that is closed, or a simulator that gives up, must not end the training unsaid.
+# Some simulators end the process when they give up or their window is closed: a training that
+# ends so must say why.
 _FAILURES = (Exception, SystemExit)
 
 
@@ -22,7 +24,7 @@ class KerasRLEnvironment:
 
     `terminated`, `truncated`, `info`, `observation` are those of the newest step; `episode` counts
     resets from 0; `episode_return` is the undiscounted sum of the environment's own rewards, in
-    float64, before `reward_scale`.
+    float64, before `reward_scale`. Each of `watchers` is called after every reset and step.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class KerasRLEnvironment:
         self.terminated = self.truncated = False
         self.observation: Any = None
         self.info: dict[str, Any] = {}
+        self.watchers: list[Callable[[], None]] = []
+        self._frame_shape: tuple[int, ...] | None = None
         # gymnasium.spaces.Discrete may count its actions from another number than 0.
         self._first_action = int(getattr(env.action_space, "start", 0))
 
@@ -74,15 +78,16 @@ class KerasRLEnvironment:
         return None if self.seeds is None else self.seeds(max(self.episode, 0))
 
     def example(self) -> Any:
-        """An observation of the network's shape and dtype, for making room; none that occurred."""
-        sample = self.env.observation_space.sample()
-        return sample if self.encode is None else self.encode(sample)
+        """An observation of the network's shape and dtype, for building network and memory."""
+        observation = zero_observation(self.env.observation_space)
+        return observation if self.encode is None else self.encode(observation)
 
     def reset(self) -> Any:
         """Start the next episode; returns its first observation.
 
         Raises:
-            EnvironmentFailed: the environment raised, or the observation is not finite.
+            EnvironmentFailed: the environment raised, or the observation is not finite or not of
+                its space.
         """
         self.episode += 1
         self.episode_length = 0
@@ -91,8 +96,9 @@ class KerasRLEnvironment:
         try:
             observation, self.info = self.env.reset(seed=self.episode_seed)
         except _FAILURES as error:
-            raise self._failed("reset", error) from error
-        self.observation = self._encoded(observation)
+            raise self._failure("reset", error) from error
+        self.observation = self._encode_observation(observation)
+        self._call_watchers()
         return self.observation
 
     def step(self, action: int) -> tuple[Any, float, bool, dict[str, float]]:
@@ -102,7 +108,8 @@ class KerasRLEnvironment:
         and go (D7b), so it is handed none; `info` keeps the real one.
 
         Raises:
-            EnvironmentFailed: the environment raised, or a reward or observation is not finite.
+            EnvironmentFailed: the environment raised, or a reward or observation is not finite,
+                the observation is not of its space, or an end of the episode is not a boolean.
         """
         self.env_steps += 1
         self.episode_length += 1
@@ -111,17 +118,19 @@ class KerasRLEnvironment:
                 self._first_action + int(action)
             )
             reward = float(np.asarray(reward).item())
-            terminated, truncated = bool(terminated), bool(truncated)
+            terminated = _to_bool("terminated", terminated)
+            truncated = _to_bool("truncated", truncated)
         except _FAILURES as error:
-            raise self._failed("step", error) from error
+            raise self._failure("step", error) from error
         if not math.isfinite(reward):
-            raise self._failed("step", f"the reward is {reward}")
+            raise self._failure("step", f"the reward is {reward}")
         self.episode_return += reward
-        self.observation = self._encoded(observation)
+        self.observation = self._encode_observation(observation)
         capped = self.episode_length == self.nb_max_episode_steps
         self.terminated = terminated
         self.truncated = (truncated or capped) and not terminated
         episode_over = self.terminated or self.truncated
+        self._call_watchers()
         return self.observation, reward * self.reward_scale, episode_over, {}
 
     def render(self, mode: str | None = None) -> Any:
@@ -142,39 +151,83 @@ class KerasRLEnvironment:
         try:
             return self.env.render()
         except _FAILURES as error:
-            raise self._failed("render", error) from error
+            raise self._failure("render", error) from error
+
+    def frame(self) -> np.ndarray:
+        """A picture of the environment as it stands, [height, width, 3] of uint8.
+
+        Raises:
+            EnvironmentFailed: `render` raised, returned no picture, or one of another size than
+                the first.
+        """
+        rendered = self.render()
+        try:
+            frame = to_rgb(rendered)
+        except ValueError as error:
+            raise self._failure("render", str(error)) from error
+        self._frame_shape = self._frame_shape or frame.shape
+        if frame.shape != self._frame_shape:
+            expected, received = (
+                f"{height} x {width}" for height, width, _ in (self._frame_shape, frame.shape)
+            )
+            raise self._failure(
+                "render",
+                f"a video has one size; expected a picture of {expected} (height x width) as the "
+                f"first was, received {received}",
+            )
+        return frame
 
     def close(self) -> None:
         """Raises EnvironmentFailed where the environment's own close fails."""
         try:
             self.env.close()
         except _FAILURES as error:
-            raise self._failed("close", error) from error
+            raise self._failure("close", error) from error
 
-    def _encoded(self, observation: Any) -> Any:
+    def _call_watchers(self) -> None:
+        for watcher in self.watchers:
+            watcher()
+
+    def _encode_observation(self, observation: Any) -> Any:
         if self.encode is not None:
             try:
                 observation = self.encode(observation)
-            except Exception as error:  # what the environment returned is nothing of its space
-                raise self._failed("observation", error) from error
+            except Exception as error:  # the environment may return anything
+                raise self._failure("observation", error) from error
         if (
             isinstance(observation, np.ndarray)
             and observation.dtype.kind == "f"
-            and not math.isfinite(observation.sum())  # a third of the time of the exact question
+            # `isfinite` of the sum costs a third of `isfinite` of all, which has the last word:
+            # a sum of large finite numbers may be infinite.
+            and not math.isfinite(observation.sum())
             and not np.isfinite(observation).all()
         ):
-            raise self._failed("observation", f"it holds NaN or infinity: {observation}")
+            raise self._failure("observation", f"it holds NaN or infinity: {observation}")
         return observation
 
-    def _failed(self, where: str, cause: object) -> EnvironmentFailed:
+    def _failure(self, where: str, cause: object) -> EnvironmentFailed:
         if isinstance(cause, BaseException):
             cause = f"{type(cause).__name__}: {cause}"
         name = self.env.spec.id if self.env.spec else type(self.env.unwrapped).__name__
         return EnvironmentFailed(
             f"the environment {name} failed ({where}) at env step {self.env_steps}, step "
-            f"{self.episode_length} of episode {self.episode}: {cause}. Mend the environment; "
+            f"{self.episode_length} of episode {self.episode}: {cause}. Fix the environment; "
             f"episode seed {self.episode_seed}."
         )
+
+
+def _to_bool(name: str, value: Any) -> bool:
+    """The environment's `value` for `terminated` or `truncated`.
+
+    Raises:
+        ValueError: neither a boolean nor 0 or 1. Python would take "False" for true.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    array = np.asarray(value)
+    if array.size == 1 and array.dtype.kind in "biu" and array.item() in (0, 1):
+        return bool(array.item())
+    raise ValueError(f"{name}: expected True or False, received {value!r}")
 
 
 def as_keras_rl(env: Any) -> KerasRLEnvironment:

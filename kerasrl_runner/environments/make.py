@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.observations import encoder
+from kerasrl_runner.environments.rendering import prepare_window, set_window_caption
 from kerasrl_runner.environments.seeds import episode_seeds
 from kerasrl_runner.errors import EnvironmentFailed, PresetError, nearest
 from kerasrl_runner.preset.modules import make_importable
@@ -21,16 +22,27 @@ from kerasrl_runner.preset.schema import Env, Preset
 def build_environment(
     preset: Preset, seed: int, stream: int, render_mode: str | None = None
 ) -> KerasRLEnvironment:
-    """The preset's environment; episode k is reset with seed k of (seed, stream)."""
+    """The preset's environment; episode k is reset with seed k of (seed, stream).
+
+    With render_mode "human" it draws in a window, whose caption says preset, episode and return.
+    """
     make_importable([Path(os.getcwd()), preset.folder])
     env = make_environment(preset.env, render_mode)
     encode, _ = encoder(env.observation_space, preset.env.observation_scale)
-    return KerasRLEnvironment(
+    environment = KerasRLEnvironment(
         env,
         encode=encode,
         reward_scale=preset.env.reward_scale,
         seeds=episode_seeds(seed, stream),
     )
+    if render_mode == "human":
+        environment.watchers.append(
+            lambda: set_window_caption(
+                f"{preset.name}: episode {environment.episode}, "
+                f"return {environment.episode_return:g}"
+            )
+        )
+    return environment
 
 
 def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
@@ -44,8 +56,11 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
     arguments: dict[str, Any] = dict(env.kwargs)
     if env.max_episode_steps is not None:
         arguments["max_episode_steps"] = env.max_episode_steps
+    if render_mode is not None:  # the constructors of many environments do not take it
+        arguments["render_mode"] = render_mode
+        prepare_window()
     try:
-        made = gymnasium.make(env.id, render_mode=render_mode, **arguments)
+        made = gymnasium.make(env.id, **arguments)
     except gymnasium_error.DependencyNotInstalled as error:
         raise EnvironmentFailed(f"env.id: {env.id} needs a package: {error}") from error
     except (
@@ -70,13 +85,19 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
     return made
 
 
-def render_modes(env: Env) -> list[str]:
-    """The render modes that the environment offers, without making it where it says so."""
-    made = make_environment(env)
-    try:
-        return list(made.metadata.get("render_modes") or [])
-    finally:
-        made.close()
+def check_rendering(preset: Preset, render_mode: str | None) -> None:
+    """Raises EnvironmentFailed where the preset's environment does not offer the mode."""
+    if render_mode is None:
+        return
+    make_importable([Path(os.getcwd()), preset.folder])
+    made = make_environment(preset.env)
+    offered = list(made.metadata.get("render_modes") or [])
+    made.close()
+    if render_mode not in offered:
+        raise EnvironmentFailed(
+            f"{preset.env.id} cannot be shown: it offers the render modes "
+            f"{', '.join(offered) or 'none'}, and {render_mode} is needed. Leave out --visualize."
+        )
 
 
 def _check_actions(name: str, env: gymnasium.Env) -> None:

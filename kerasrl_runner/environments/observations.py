@@ -19,7 +19,8 @@ def encoder(
     """A function from the environment's observation to the network's, and the latter's shape.
 
     Box and MultiBinary keep their dtype unless they are scaled (then float32); Discrete and
-    MultiDiscrete become one-hot float32 vectors.
+    MultiDiscrete become one-hot float32 vectors. The function raises ValueError for an observation
+    that is not of the space.
 
     Raises:
         PresetError: a space that one array cannot hold, or a scale of another length.
@@ -30,7 +31,7 @@ def encoder(
             raise PresetError(
                 f"env.observation_scale: {space} becomes one-hot, never scaled; leave it out."
             )
-        return lambda observation: _one_hot(space, observation), (size,)
+        return lambda observation: _to_one_hot(observation, space), (size,)
     if not isinstance(space, spaces.Box | spaces.MultiBinary):
         raise PresetError(
             f"env.id: observations of {space} do not fit one input of a Sequential; expected Box, "
@@ -39,7 +40,7 @@ def encoder(
         )
     shape, dtype = space.shape, space.dtype
     if scale == 1.0:
-        return lambda observation: _checked(observation, shape, dtype), shape
+        return lambda observation: _to_array(observation, shape, dtype), shape
     factors = np.asarray(scale, np.float32)
     if factors.ndim and factors.shape != shape:
         raise PresetError(
@@ -47,16 +48,27 @@ def encoder(
             f"the observation; received {factors.size}."
         )
     return (
-        lambda observation: _checked(observation, shape, dtype).astype(np.float32) * factors,
+        lambda observation: _to_array(observation, shape, dtype).astype(np.float32) * factors,
         shape,
     )
 
 
-def _one_hot(space: spaces.Space, observation: Any) -> np.ndarray:
+def zero_observation(space: Any) -> Any:
+    """An observation of the space's shape and dtype: zeros, or a discrete space's first value.
+
+    A random one would not do: where a space has no bounds worth the name, it holds numbers that
+    no network can take.
+    """
+    return np.zeros(space.shape, space.dtype) + getattr(space, "start", 0)
+
+
+def _to_one_hot(observation: Any, space: spaces.Space) -> np.ndarray:
+    if not space.contains(observation):
+        raise ValueError(f"expected a member of {space}, received {observation!r}")
     return np.asarray(spaces.flatten(space, observation), np.float32)
 
 
-def _checked(observation: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def _to_array(observation: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """A copy in the space's dtype, since environments may write the next one into the same array.
 
     Raises:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import imageio
+import imageio_ffmpeg
 import numpy as np
 
-from kerasrl_runner.errors import UsageError
+from kerasrl_runner.errors import RunError, UsageError
 from kerasrl_runner.files.atomic import replacing
 
 SUFFIXES = (".mp4", ".gif")
@@ -25,22 +27,58 @@ def check_video_path(path: Path) -> None:
 def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray], None]]:
     """Yield a function that adds one frame, [height, width, 3] uint8; the file appears at the end.
 
+    All frames are of one size. A file that was there before is replaced only by a video that can
+    be played.
+
     Raises:
         UsageError: an unknown suffix.
-        RunError: the file cannot be written.
+        RunError: the file cannot be written, or no frame was added.
     """
     check_video_path(path)
+    frames = 0
     with replacing(path) as temporary:
+        gif = io.BytesIO()  # a writer to a full disk would try again, and say so, at its deletion
         if path.suffix == ".gif":
-            writer = imageio.get_writer(temporary, duration=1000 / frames_per_second, loop=0)
+            duration = 1000 / frames_per_second  # milliseconds
+            writer = imageio.get_writer(gif, format=".gif", duration=duration, loop=0)
         else:
             # imageio would scale frames to multiples of 16; the codec needs even sizes alone.
             writer = imageio.get_writer(temporary, fps=frames_per_second, macro_block_size=1)
+
+        def add(frame: np.ndarray) -> None:
+            nonlocal frames
+            frames += 1
+            try:
+                writer.append_data(_pad_to_even(frame))
+            except (OSError, RuntimeError) as error:  # ffmpeg is not there, or has ended
+                raise _encoder_failure(path) from error
+
         with contextlib.closing(writer):  # its own exit leaves ffmpeg running after an error
-            yield lambda frame: writer.append_data(_even(np.asarray(frame)))
+            yield add
+        if not frames:
+            raise RunError(f"cannot write {path}: the environment drew no frame.")
+        if path.suffix == ".gif":
+            temporary.write_bytes(gif.getvalue())
+        elif _count_frames(temporary) < frames:  # imageio does not look at ffmpeg's exit code
+            raise _encoder_failure(path)
 
 
-def _even(frame: np.ndarray) -> np.ndarray:
+def _count_frames(path: Path) -> int:
+    """How many frames of the .mp4 can be played; 0 where it is no video at all."""
+    try:
+        return int(imageio_ffmpeg.count_frames_and_secs(path)[0])
+    except RuntimeError:
+        return 0
+
+
+def _encoder_failure(path: Path) -> RunError:
+    return RunError(
+        f"cannot write {path}: ffmpeg ended before the video was complete. A full disk is the "
+        f"usual cause: free some space, or choose another place by --video."
+    )
+
+
+def _pad_to_even(frame: np.ndarray) -> np.ndarray:
     """Repeat the last row or column where a size is odd."""
     height, width = frame.shape[:2]
     return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerasrl_runner.engines.greedy import Score
 from kerasrl_runner.engines.learner import Learner
 from kerasrl_runner.errors import CheckpointError, TrainingDiverged, WeightsError, diverged
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.runs.checkpoint import restore
-from kerasrl_runner.runs.evaluation import Score
 from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
 
 

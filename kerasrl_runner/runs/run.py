@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.engines import build_learner
+from kerasrl_runner.engines.greedy import Score
 from kerasrl_runner.engines.learner import Learner, Listener, StepEvent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment
@@ -26,7 +27,7 @@ from kerasrl_runner.files.run_directory import (
 from kerasrl_runner.preset import Preset, preset_to_toml
 from kerasrl_runner.runs.callbacks import CsvFile, CsvLog, Progress, TrainingClock
 from kerasrl_runner.runs.checkpoint import Checkpoints, cut_logs, restore, restore_evaluation
-from kerasrl_runner.runs.evaluation import Evaluation, Score
+from kerasrl_runner.runs.evaluation import Evaluation
 from kerasrl_runner.runs.failures import FirstFailure
 from kerasrl_runner.runs.kept_weights import KeptWeights
 from kerasrl_runner.runs.record import command, hardware, versions

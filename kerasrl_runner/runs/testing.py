@@ -1,19 +1,19 @@
-"""`test`: which weights, and greedy episodes of them by keras-rl's own loop."""
+"""`test`: which weights, and greedy episodes of them by the engine that trained them."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.engines import build_agent
+from kerasrl_runner.engines import DEFAULT_ENGINE, build_player, check_engine
+from kerasrl_runner.engines.greedy import Episode, Score
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.make import build_environment
-from kerasrl_runner.environments.rendering import can_open_window, check_rendering
+from kerasrl_runner.environments.make import build_environment, check_rendering
+from kerasrl_runner.environments.rendering import can_open_window
 from kerasrl_runner.environments.seeds import TEST, check_seed
 from kerasrl_runner.errors import RunError, UsageError, WeightsError, shortened
 from kerasrl_runner.files.places import shipped_folder
@@ -21,9 +21,7 @@ from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_fi
 from kerasrl_runner.pictures.video import check_video_path, video
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
 from kerasrl_runner.preset.modules import modules_of
-from kerasrl_runner.runs.evaluation import Episode, Score
 from kerasrl_runner.runs.stopping import Stopping, without_signals
-from kerasrl_runner.vendor import Callback
 from kerasrl_runner.weights.file import WeightsFile, read_weights
 
 
@@ -77,7 +75,7 @@ def find_subject(
     Raises:
         UsageError: a run and weights both, or weights that do not say their preset.
         RunError, PresetError, WeightsError: what was named is not there or does not fit, or
-            weights whose preset, named by nobody else, would have modules imported.
+            weights whose own preset, where the caller names none, would import modules.
     """
     if run is not None and weights is not None:
         raise UsageError("--run and --weights both say what to test; give one of them.")
@@ -128,7 +126,7 @@ def _of_file(path: Path, named: Preset | None, origin: str, run: RunDirectory | 
 
 
 def _check_modules(subject: Subject) -> None:
-    """Weights are data: what nobody but their file names is not imported, and so not run."""
+    """Weights are data: a module that only their file names is not imported, and so not run."""
     missing = sorted(modules_of(subject.preset) - set(sys.modules))
     if missing:
         beside = subject.path.parent
@@ -143,6 +141,7 @@ def _check_modules(subject: Subject) -> None:
 def play_subject(
     subject: Subject,
     *,
+    engine: str | None = None,
     episodes: int | None = None,
     seed: int = 0,
     visualize: bool = False,
@@ -150,18 +149,23 @@ def play_subject(
     say: Callable[[str], None] = lambda message: None,
     stopping: Stopping = without_signals,
 ) -> TestResult:
-    """Greedy episodes by keras-rl's `DQNAgent.test`, each of a capped length (D22).
+    """Play greedy episodes, each of a capped length (D22).
 
     Args:
+        engine: instead of the one that trained the weights, which their file names; `compiled`
+            where it names none.
         visualize: in a window; without a display into a video in the run directory, or in the
-            working folder, and `say` tells so.
+            working folder, and `say` is called with its name.
         video_file: a video of all episodes, in any case.
 
     Raises:
-        UsageError, EnvironmentFailed, WeightsError: see the messages.
+        UsageError, EnvironmentFailed, WeightsError, RunError: see the messages.
+        KeyboardInterrupt: Ctrl-C, where `stopping` does not take it.
     """
     preset = subject.preset
     count = preset.test.nb_episodes if episodes is None else episodes
+    engine = engine or str(subject.weights.attributes.get("engine", DEFAULT_ENGINE))
+    check_engine(engine)
     check_seed(seed)
     if count < 1:
         raise UsageError(f"--episodes: expected 1 or more, received {count}.")
@@ -169,71 +173,45 @@ def play_subject(
         folder = subject.run.path if subject.run else Path()
         video_file = folder / f"{preset.name}.mp4"
         say(f"There is no display to open a window on; the video goes to {video_file}")
-    if video_file is not None:
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # frames alone need no display
     render_mode = "rgb_array" if video_file else "human" if visualize else None
     if video_file is not None:
         check_video_path(video_file)
     check_rendering(preset, render_mode)
     environment = build_environment(preset, seed, TEST, render_mode)
+    played: list[Episode] = []
     with contextlib.closing(environment), contextlib.ExitStack() as stack:
-        agent = build_agent(preset, environment, seed, "compiled")
-        agent.set_weights(subject.weights)
-        results = _Results(environment)
-        callbacks: list[Callback] = [results]
+        player = build_player(preset, environment, seed, engine)
+        player.set_weights(subject.weights)
+        environment.watchers.append(lambda: _record_episode(environment, played))
         if video_file:
             rate = float(environment.env.metadata.get("render_fps") or 30)
-            callbacks.append(_Recorder(environment, stack.enter_context(video(video_file, rate))))
+            add_frame = stack.enter_context(video(video_file, rate))
+            environment.watchers.append(lambda: add_frame(environment.frame()))
         asked_to_stop = False
 
         def stop() -> None:
             nonlocal asked_to_stop
-            asked_to_stop = agent.stop_training = True
+            asked_to_stop = player.stop_training = True
 
         with stopping(stop):
-            agent.test(
-                environment,
-                count,
-                callbacks=callbacks,
-                visualize=False,
-                nb_max_episode_steps=preset.test.nb_max_episode_steps,
-                verbose=0,
-            )
+            player.test(count, preset.test.nb_max_episode_steps)
+    if player.interrupted and not asked_to_stop:  # keras-rl's loop swallows it
+        raise KeyboardInterrupt
     return TestResult(
         preset=preset.name,
         weights=str(subject.path),
-        engine="compiled",
-        score=Score(tuple(results.episodes)),
+        engine=engine,
+        score=Score(tuple(played)),
         video=str(video_file) if video_file else None,
-        interrupted=asked_to_stop or agent.interrupted,
+        interrupted=asked_to_stop,
     )
 
 
-class _Results(Callback):
-    """Takes down each episode as it ends."""
-
-    def __init__(self, environment: KerasRLEnvironment) -> None:
-        super().__init__()
-        self.episodes: list[Episode] = []
-        self._environment = environment
-
-    def on_episode_end(self, episode: int, logs: dict[str, Any] | None = None) -> None:
-        played = self._environment
-        self.episodes.append(
-            Episode(played.episode_return, played.episode_length, played.episode_seed)
+def _record_episode(environment: KerasRLEnvironment, played: list[Episode]) -> None:
+    """Add the episode that the newest step ended, if it did."""
+    if environment.terminated or environment.truncated:
+        played.append(
+            Episode(
+                environment.episode_return, environment.episode_length, environment.episode_seed
+            )
         )
-
-
-class _Recorder(Callback):
-    """Adds a frame before each step and after an episode's last."""
-
-    def __init__(self, environment: KerasRLEnvironment, add: Callable[[Any], None]) -> None:
-        super().__init__()
-        self._environment = environment
-        self._add = add
-
-    def on_step_begin(self, step: int, logs: dict[str, Any] | None = None) -> None:
-        self._add(self._environment.render())
-
-    def on_episode_end(self, episode: int, logs: dict[str, Any] | None = None) -> None:
-        self._add(self._environment.render())

@@ -1,4 +1,5 @@
-"""Presets of one's own: other environments of Gymnasium, and one of a module beside the preset."""
+"""Presets of one's own: other environments of Gymnasium, and some of a module beside the preset,
+whose constructors take no render_mode."""
 
 from __future__ import annotations
 
@@ -31,7 +32,13 @@ nb_episodes = 2
 nb_max_episode_steps = 20
 """
 
-ENVIRONMENTS = ["Taxi-v4", "FrozenLake-v1", "worlds:Corridor-v0", "worlds:Endless-v0"]
+ENVIRONMENTS = [
+    "Taxi-v4", "FrozenLake-v1", "worlds:Corridor-v0", "worlds:Endless-v0", "worlds:Printing-v0",
+]  # fmt: skip
+
+
+def copy_worlds(folder: Path) -> None:
+    shutil.copy(Path(__file__).with_name("worlds.py"), folder)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +46,7 @@ def outcomes(tmp_path_factory):
     """environment -> (outcome of fit, outcome of test); the working folder is not the preset's."""
     root = tmp_path_factory.mktemp("own")
     (root / "presets").mkdir()
-    shutil.copy(Path(__file__).with_name("worlds.py"), root / "presets")
+    copy_worlds(root / "presets")
     jobs = []
     for name in ENVIRONMENTS:
         file = root / "presets" / f"{name.split(':')[-1]}.toml"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
 from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+LARGEST = np.finfo(np.float64).max
 ZERO = np.zeros(2, np.float32)
 
 
@@ -16,7 +19,7 @@ class Endless(gymnasium.Env):
     observation_space: spaces.Space = spaces.Box(-1, 1, (2,), np.float32)
     action_space: spaces.Space = spaces.Discrete(2)
 
-    def __init__(self, render_mode: str | None = None) -> None:
+    def __init__(self) -> None:
         self.steps = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
@@ -40,7 +43,7 @@ class RaisesInReset(Endless):
 
 
 class RaisesWhenMade(Endless):
-    def __init__(self, render_mode: str | None = None) -> None:
+    def __init__(self) -> None:
         raise RuntimeError("no port is free")
 
 
@@ -88,15 +91,31 @@ class Corridor(Endless):
         return self.cell, float(arrived), arrived, False, {}
 
 
+class Printing(Corridor):
+    """Prints in every way there is, and its observations have bounds that are none."""
+
+    observation_space = spaces.Box(-LARGEST, LARGEST, (1,), np.float64)
+
+    def reset(self, **_: Any) -> Any:
+        subprocess.run(["echo", "printed by a child process"], check=True)
+        return np.array([super().reset()[0]], np.float64), {}
+
+    def step(self, action: int) -> Any:
+        print("printed by Python")
+        ctypes.CDLL(None).printf(b"printed by C\n")
+        observation, *others = super().step(action)
+        return np.array([observation], np.float64), *others
+
+
 WORLDS = [
     Endless, RaisesInStep, RaisesInReset, RaisesWhenMade, RaisesWhenClosed, NaNReward,
-    NaNObservation, OtherShape, FourValues, DictObservations, Corridor,
+    NaNObservation, OtherShape, FourValues, DictObservations, Corridor, Printing,
 ]  # fmt: skip
 
 for world in WORLDS:
     gymnasium.register(
         id=f"{world.__name__}-v0",
         entry_point=world,
-        max_episode_steps=50 if world is Corridor else None,
+        max_episode_steps=50 if issubclass(world, Corridor) else None,
         disable_env_checker=True,
     )

@@ -7,11 +7,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.environments.observations import encoder
 from kerasrl_runner.environments.seeds import EVALUATION, TEST, TRAINING, episode_seeds
 from kerasrl_runner.errors import EnvironmentFailed
+
+LARGEST = np.finfo(np.float32).max
+FLOAT64_MAX = np.finfo(np.float64).max
 
 
 def _adapted(name: str, made_with: dict[str, Any] | None = None, **arguments: Any) -> Any:
@@ -110,6 +114,11 @@ def test_the_seed_of_the_present_episode_is_told() -> None:
         ("raise", "ZeroDivisionError: the simulator broke"),
         ("nan reward", "the reward is nan"),
         ("words", "could not convert string to float"),
+        ("terminated False", "terminated: expected True or False, received 'False'"),
+        ("terminated None", "terminated: expected True or False, received None"),
+        ("terminated twice", r"terminated: expected True or False, received array\(\[ True, False"),
+        ("terminated 2", "terminated: expected True or False, received 2"),
+        ("truncated False", "truncated: expected True or False, received 'False'"),
         ("nan observation", "NaN or infinity"),
         ("shape", r"expected shape \(1,\) as the space says, received \(3,\)"),
     ],
@@ -139,11 +148,57 @@ def test_a_reset_that_raises_is_a_failing_environment() -> None:
         KerasRLEnvironment(Broken()).reset()
 
 
-def test_an_observation_outside_its_discrete_space_is_a_failing_environment() -> None:
-    made = gymnasium.make("gyms:OutOfRange-v0")
+@pytest.mark.parametrize("observation", [-1, 2, 7, 0.5, None, "1"])
+def test_an_observation_outside_its_discrete_space_is_a_failing_environment(
+    observation: Any,
+) -> None:
+    made = gymnasium.make("gyms:Saying-v0", observation=observation)
     encode, _ = encoder(made.observation_space, 1.0)
-    with pytest.raises(EnvironmentFailed, match=r"OutOfRange-v0 failed \(observation\)"):
+    told = r"Saying-v0 failed \(observation\).*expected a member of Discrete\(2\), received "
+    with pytest.raises(EnvironmentFailed, match=f"{told}{observation!r}"):
         KerasRLEnvironment(made, encode=encode).reset()
+
+
+@pytest.mark.parametrize("yes", [True, 1, np.True_, np.int8(1), np.array(True), np.array([1])])
+def test_an_end_may_be_any_kind_of_true(yes: Any) -> None:
+    environment = _adapted("Ending", {"terminated": yes})
+    environment.reset()
+    assert environment.step(0)[2] is True
+    assert environment.terminated is True
+
+
+@pytest.mark.parametrize(
+    ("space", "example"),
+    [
+        (spaces.Box(-LARGEST, LARGEST, (27,), np.float32), np.zeros(27, np.float32)),
+        (spaces.Box(-FLOAT64_MAX, FLOAT64_MAX, (2,), np.float64), np.zeros(2, np.float64)),
+        (spaces.Box(5, 9, (2, 2), np.uint8), np.zeros((2, 2), np.uint8)),
+        (spaces.MultiBinary(2), np.zeros(2, np.int8)),
+        (spaces.Discrete(3, start=-4), np.array([1, 0, 0], np.float32)),
+        (spaces.MultiDiscrete([2, 2], start=[3, 4]), np.array([1, 0, 1, 0], np.float32)),
+    ],
+    ids=str,
+)
+def test_the_example_is_never_a_random_observation(space: Any, example: np.ndarray) -> None:
+    env = gymnasium.make("gyms:Constant-v0").unwrapped
+    env.observation_space = space
+    encode, _ = encoder(space, 1.0)
+    built = KerasRLEnvironment(env, encode=encode).example()
+    assert built.dtype == example.dtype
+    np.testing.assert_array_equal(built, example)
+
+
+def test_watchers_are_called_after_every_reset_and_step() -> None:
+    environment = _adapted("Trail", {"terminates": 2})
+    seen: list[tuple[int, int, bool]] = []
+    environment.watchers.append(
+        lambda: seen.append(
+            (environment.episode, environment.episode_length, environment.terminated)
+        )
+    )
+    _episode(environment)
+    environment.reset()
+    assert seen == [(0, 0, False), (0, 1, False), (0, 2, True), (1, 0, False)]
 
 
 def test_ctrl_c_is_no_failure_of_the_environment() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import pygame
 import pytest
 
-from kerasrl_runner.environments.make import build_environment, make_environment, render_modes
+from kerasrl_runner.environments.make import build_environment, check_rendering, make_environment
 from kerasrl_runner.environments.seeds import TRAINING
 from kerasrl_runner.errors import EnvironmentFailed, PresetError
 from kerasrl_runner.preset import load_preset
@@ -103,6 +104,31 @@ def test_an_environment_of_a_module_beside_the_preset_is_found(tmp_path: Path) -
     gymnasium.registry.pop("Beside-v0")
 
 
-def test_the_render_modes_of_an_environment_are_told() -> None:
-    assert render_modes(Env(id="CartPole-v1")) == ["human", "rgb_array"]
-    assert render_modes(Env(id="gyms:Constant-v0")) == []
+def test_a_constructor_need_not_take_a_render_mode() -> None:
+    assert make_environment(Env(id="gyms:Informing-v0")).render_mode is None
+
+
+def test_an_environment_that_does_not_offer_a_render_mode_is_refused() -> None:
+    check_rendering(load_preset("cartpole"), "human")
+    blind = load_preset("cartpole", ['env.id="gyms:Constant-v0"'])
+    check_rendering(blind, None)
+    with pytest.raises(EnvironmentFailed, match=r"offers the render modes none, and human is need"):
+        check_rendering(blind, "human")
+
+
+def test_a_window_is_named_after_preset_episode_and_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    environment = build_environment(load_preset("cartpole"), 0, TRAINING, "human")
+    environment.reset()
+    captions = [pygame.display.get_caption()[0]]
+    environment.step(0)
+    environment.step(1)
+    captions.append(pygame.display.get_caption()[0])
+    environment.reset()
+    captions.append(pygame.display.get_caption()[0])
+    environment.close()
+    assert captions == [
+        "cartpole: episode 0, return 0",
+        "cartpole: episode 0, return 2",
+        "cartpole: episode 1, return 0",
+    ]

@@ -22,7 +22,7 @@ slow = pytest.mark.slow
 engines = pytest.mark.parametrize(
     "engine", ["reference", "compiled", pytest.param("keras-rl", marks=slow)]
 )
-MEND = "Mend the environment; episode seed "
+FIX = "Fix the environment; episode seed "
 
 
 def fit(
@@ -78,7 +78,7 @@ QUICK = ("step raises", "step NaN observation", "reset")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_told_with_its_step_cause_and_remedy(fault, tmp_path):
     outcome = fit(tmp_path, "Broken", env={"kwargs": {"fault": fault}})
-    line = check_failed(outcome, "hard_worlds:Broken-v0"[12:], FAULTS[fault], MEND)
+    line = check_failed(outcome, "hard_worlds:Broken-v0"[12:], FAULTS[fault], FIX)
     assert "env step 150" in line
     assert line.endswith("Then go on: kerasrl-run fit --resume run")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -90,7 +90,7 @@ def test_a_fault_is_told_with_its_step_cause_and_remedy(fault, tmp_path):
 @pytest.mark.parametrize("engine", ["compiled", pytest.param("keras-rl", marks=slow)])
 def test_a_fault_is_told_by_the_other_engines_too(engine, fault, tmp_path):
     outcome = fit(tmp_path, "Broken", engine, env={"kwargs": {"fault": fault}})
-    check_failed(outcome, FAULTS[fault], MEND, "Then go on: kerasrl-run fit --resume run")
+    check_failed(outcome, FAULTS[fault], FIX, "Then go on: kerasrl-run fit --resume run")
     check_kept(tmp_path, env_steps=150 if fault == "reset" else 149)
 
 
@@ -111,7 +111,7 @@ def test_an_environment_that_failed_once_is_resumed_to_the_same_end(engine, tmp_
 
 def test_a_close_that_fails_is_told_and_costs_nothing_that_was_learned(tmp_path):
     outcome = fit(tmp_path, "Broken", env={"kwargs": {"fault": "close"}})
-    check_failed(outcome, "failed (close) at env step 400", "OSError: the port is stuck", MEND)
+    check_failed(outcome, "failed (close) at env step 400", "OSError: the port is stuck", FIX)
     check_kept(tmp_path, env_steps=400)
 
 
@@ -142,7 +142,7 @@ def test_a_render_that_fails_is_told(tmp_path):
 )
 def test_values_of_another_dtype_mid_run_are_told(fault, said, tmp_path):
     outcome = fit(tmp_path, "Pixels", env={"kwargs": {"fault": fault}})
-    check_failed(outcome, "at env step 150", said, MEND)
+    check_failed(outcome, "at env step 150", said, FIX)
 
 
 @pytest.mark.parametrize("fault", ["whole floats", "list"])

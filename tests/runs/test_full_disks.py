@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from commands import Outcome
 from commands import start as start_process
+from disks import fill_disk
 from forked_runs import Fault, run, start
 
 from kerasrl_runner.files.run_directory import RunDirectory
@@ -44,32 +44,6 @@ def calls(uninterrupted):
     return json.loads(file.read_text())
 
 
-@pytest.fixture
-def disk(tmp_path):
-    """A disk of a megabyte, mounted at disk/."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"this process may not mount: {mounted.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Leave no byte free; returns the file that takes the room."""
-    path = disk / "filler"
-    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    return path
-
-
 def check_told(outcome: Outcome, *words: str) -> None:
     """One error with its cause, a remedy, and nothing of Python's."""
     assert outcome.code == 1, outcome.stderr
@@ -99,7 +73,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoint_whole(
     else:
         while not (log.exists() and log.read_text().count("\n") > 12):
             assert child.poll() is None, child.communicate()
-    filler = fill(disk)
+    filler = fill_disk(disk)
     if forked:
         outcome = child.finish()
     else:
@@ -114,7 +88,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoint_whole(
 
 
 def test_a_full_disk_at_the_start_is_told_and_the_same_command_begins_later(disk, whole, tmp_path):
-    filler = fill(disk)
+    filler = fill_disk(disk)
     check_told(run(*BEGIN, folder=tmp_path), "No space left on device", "disk/run/preset.toml")
     filler.unlink()
     check_goes_on(whole, tmp_path, begin=True)
@@ -122,9 +96,7 @@ def test_a_full_disk_at_the_start_is_told_and_the_same_command_begins_later(disk
 
 @pytest.mark.parametrize("free", [8, 16, 24, 40, 60])  # KiB
 def test_a_disk_with_little_room_at_the_start_is_told_too(free, disk, whole, tmp_path):
-    filler = fill(disk)
-    with filler.open("rb+") as file:
-        file.truncate(filler.stat().st_size - 1024 * free)
+    filler = fill_disk(disk, free)
     check_told(run(*BEGIN, folder=tmp_path), "No space left on device")
     filler.unlink()
     check_goes_on(whole, tmp_path, begin=not (disk / "run" / "run.json").exists())
