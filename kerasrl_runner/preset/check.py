@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasrl_runner.preset.schema import Policy, Preset
+from kerasrl_runner.preset.schema import Preset
 
 
 def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
@@ -35,17 +35,11 @@ def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
             f"{memory.limit} entries never reach the warm-up of {agent.nb_steps_warmup} "
             f"(agent.nb_steps_warmup). Raise the limit or shorten the warm-up",
         )
-    annealing = _annealing_steps(preset.policy)
+    name, policy = preset.policy.chosen
+    annealing = policy.annealing_steps
     if annealing > steps:
         yield (
-            "policy.LinearAnnealedPolicy.nb_steps",
+            f"policy.{name}.nb_steps",
             f"annealing over {annealing} steps is longer than fit.nb_steps = {steps}. Shorten it; "
             f"--steps may cut a run short without a change of the preset",
         )
-
-
-def _annealing_steps(policy: Policy) -> int:
-    annealed = policy.LinearAnnealedPolicy
-    if annealed is None:
-        return 0
-    return max(annealed.nb_steps, _annealing_steps(annealed.inner_policy))

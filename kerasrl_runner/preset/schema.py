@@ -109,15 +109,24 @@ class Memory(_Section):
     window_length: int = Field(default=1, ge=1)
 
 
-class EpsGreedy(_Section):
+class _PolicyKind(_Section):
+    """One class of rl.policy."""
+
+    @property
+    def annealing_steps(self) -> int:
+        """Env steps over which it changes."""
+        return 0
+
+
+class EpsGreedy(_PolicyKind):
     eps: _Probability = 0.1
 
 
-class Greedy(_Section):
+class Greedy(_PolicyKind):
     pass
 
 
-class Boltzmann(_Section):
+class Boltzmann(_PolicyKind):
     tau: float = Field(default=1.0, gt=0)
     clip: _Clip = (-500.0, 500.0)
 
@@ -126,17 +135,22 @@ class MaxBoltzmann(Boltzmann):
     eps: _Probability = 0.1
 
 
-class BoltzmannGumbel(_Section):
+class BoltzmannGumbel(_PolicyKind):
     C: float = Field(default=1.0, gt=0)
 
 
-class LinearAnnealed(_Section):
+class LinearAnnealed(_PolicyKind):
     inner_policy: Policy
     attr: str
     value_max: float
     value_min: float
     value_test: float
     nb_steps: int = Field(ge=1)
+
+    @property
+    def annealing_steps(self) -> int:
+        inner: int = self.inner_policy.chosen[1].annealing_steps
+        return max(self.nb_steps, inner)
 
     @model_validator(mode="after")
     def _anneals_a_number(self) -> LinearAnnealed:
