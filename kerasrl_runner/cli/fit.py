@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
+from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.preset import load_preset
 
 if TYPE_CHECKING:
@@ -131,5 +132,5 @@ def _print_result(result: FitResult) -> None:
             f"{result.best['mean_return']:.1f} after {result.best['env_steps']} env steps)"
         )
     click.echo(f"Last:    {result.weights or 'lost to NaN'}")
-    if result.status == "interrupted":
+    if result.status == "interrupted" and RunDirectory(Path(result.run)).checkpoint.exists():
         click.echo(f"Go on:   kerasrl-run fit --resume {result.run}")
