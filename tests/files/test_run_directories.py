@@ -187,9 +187,7 @@ def test_a_record_is_replaced_as_a_whole(record_run):
     assert [path.name for path in directory.path.iterdir()] == ["run.json"]
 
 
-def test_a_run_that_ends_while_its_record_is_read_is_not_interrupted(
-    record_run, monkeypatch
-):
+def test_a_run_that_ends_while_its_record_is_read_is_not_interrupted(record_run, monkeypatch):
     directory = record_run("a", status="running")
 
     def has_just_ended(path):
