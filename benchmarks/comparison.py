@@ -38,7 +38,7 @@ RESAMPLES = 10_000
 
 def measured(preset_name: str, engine: str, seed: int) -> dict:
     """Train one seed and score it. In its worker's process."""
-    from kerasrl_runner.runs.training import train
+    from kerasrl_runner.runs.training import fit
 
     preset = load_preset(preset_name)
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def measured(preset_name: str, engine: str, seed: int) -> dict:
         player = build_learner(preset, seed, "reference")
         write_weights(given, player.exported_weights(), overwrite=False)
         run_dir = Path(folder) / "run"
-        result = train(preset, seed=seed, engine=engine, run_dir=run_dir, initial_weights=given)
+        result = fit(preset, seed=seed, engine=engine, run_dir=run_dir, initial_weights=given)
         if result.status != "finished":
             sys.exit(f"seed {seed} was {result.status}")
         weights = result.best["weights"] if result.best else result.weights

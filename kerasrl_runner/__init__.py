@@ -10,14 +10,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerasrl_runner.api import build, fit, load_model, resume, test
+    from kerasrl_runner.api import load_model
+    from kerasrl_runner.engines import build
     from kerasrl_runner.preset import load_preset
+    from kerasrl_runner.runs.testing import test
+    from kerasrl_runner.runs.training import fit, resume
 
 __all__ = ["build", "fit", "load_model", "load_preset", "resume", "test"]
 
+_HOMES = {
+    "build": "engines",
+    "fit": "runs.training",
+    "load_model": "api",
+    "load_preset": "preset",
+    "resume": "runs.training",
+    "test": "runs.testing",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "kerasrl_runner.preset" if name == "load_preset" else "kerasrl_runner.api"
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

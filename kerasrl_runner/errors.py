@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+from typing import Any
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -65,6 +68,14 @@ def diverged(what: str, env_step: int) -> TrainingDiverged:
         f"{what} at env step {env_step}. Lower the learning rate, clip gradients (optimizer "
         f"clipnorm) or errors (delta_clip), or scale rewards ([env] reward_scale)."
     )
+
+
+def whole_number(name: str, value: Any) -> int:
+    """`value` as a Python int, from NumPy's integers too. Raises UsageError for others and 1.0."""
+    try:
+        return int(operator.index(value))
+    except TypeError:
+        raise UsageError(f"{name}: expected a whole number, received {value!r}.") from None
 
 
 def nearest(name: str, known: list[str]) -> str:

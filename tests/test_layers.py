@@ -133,5 +133,5 @@ def test_the_door_is_light(code, tmp_path):
 
 
 def test_what_needs_tensorflow_is_seen_to_load_it(tmp_path):
-    code = "import kerasrl_runner; kerasrl_runner.build"
+    code = "import kerasrl_runner; kerasrl_runner.build('cartpole')"
     assert loaded_by(code, tmp_path) == {"tensorflow", "tf_keras", "rl", "gymnasium"}

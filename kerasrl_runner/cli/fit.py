@@ -10,6 +10,7 @@ import click
 
 from kerasrl_runner.cli.output import reserve_stdout
 from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
+from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.preset import load_preset
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     help="Env steps between checkpoints; 0: none.  [default: 5000]",
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run: a folder, a name or latest.")
+@click.option("--other-versions", is_flag=True, help="Resume though other versions would compute.")
 @click.option(
     "--run-dir", type=click.Path(path_type=Path), help="This run's own folder, new or empty."
 )
@@ -46,6 +48,7 @@ def command(
     initial_weights: Path | None,
     checkpoint_every: int | None,
     resume: str | None,
+    other_versions: bool,
     run_dir: Path | None,
     visualize: bool,
     quiet: bool,
@@ -57,6 +60,8 @@ def command(
             "--resume goes on with a run as it was begun; leave out --run-dir, --initial-weights "
             "and --checkpoint-every."
         )
+    if other_versions and resume is None:
+        raise UsageError("--other-versions goes with --resume RUN.")
     write_json = reserve_stdout(as_json)
     loaded = None
     if resume is None or preset is not None or overrides:
@@ -65,8 +70,8 @@ def command(
     from kerasrl_runner.cli.signals import stopping
     from kerasrl_runner.environments.make import check_rendering
     from kerasrl_runner.environments.rendering import can_open_window
-    from kerasrl_runner.runs.training import CHECKPOINT_EVERY, train
-    from kerasrl_runner.runs.training import resume as train_on
+    from kerasrl_runner.runs.settings import CHECKPOINT_EVERY, Console, RunSettings
+    from kerasrl_runner.runs.training import begin_run, continue_run
 
     def say(message: str) -> None:
         click.echo(message, err=as_json)
@@ -76,26 +81,29 @@ def command(
     windowless = visualize and not can_open_window()
     if windowless:
         say("There is no display to open a window on; a video of the result follows the training.")
-    shown: dict[str, bool] = {"render": visualize and not windowless, "progress": not quiet}
+    console = Console(
+        progress=not quiet, render=visualize and not windowless, say=say, stopping=stopping
+    )
     if resume is not None:
-        given = {"preset": loaded, "seed": seed, "engine": engine}
-        expected = {key: value for key, value in given.items() if value is not None}
-        result = train_on(
-            resume, steps=steps, expected=expected, say=say, stopping=stopping, **shown
+        named = {"preset": loaded, "seed": seed, "engine": engine}
+        result = continue_run(
+            resume,
+            steps=steps,
+            other_versions=other_versions,
+            console=console,
+            expected={key: value for key, value in named.items() if value is not None},
         )
     else:
         assert loaded is not None
-        result = train(
-            loaded,
+        settings = RunSettings(
+            preset=loaded,
+            steps=loaded.fit.nb_steps if steps is None else steps,
             seed=seed or 0,
-            steps=steps,
             engine=engine or "compiled",
-            run_dir=run_dir,
-            initial_weights=initial_weights,
             checkpoint_every=CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every,
-            stopping=stopping,
-            **shown,
+            initial_weights=initial_weights,
         )
+        result = begin_run(settings, run_dir, console)
     if windowless and result.status == "finished":
         from kerasrl_runner.runs.testing import find_subject, play_subject
 
@@ -108,12 +116,12 @@ def command(
     if as_json:
         write_json(result.as_dict())
     else:
-        _tell(result)
+        _print_result(result)
     if result.status == "interrupted":
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _tell(result: FitResult) -> None:
+def _print_result(result: FitResult) -> None:
     rate = result.env_steps_per_second
     click.echo(
         f"{result.status.capitalize()}: {result.env_steps} env steps, {result.episodes} "
@@ -126,5 +134,5 @@ def _tell(result: FitResult) -> None:
             f"{result.best['mean_return']:.1f} after {result.best['env_steps']} env steps)"
         )
     click.echo(f"Last:    {result.weights or 'lost to NaN'}")
-    if result.status == "interrupted":
+    if result.status == "interrupted" and RunDirectory(Path(result.run)).checkpoint.exists():
         click.echo(f"Go on:   kerasrl-run fit --resume {result.run}")

@@ -13,44 +13,45 @@ from typing import Any
 
 from kerasrl_runner.errors import EXIT_INTERRUPTED
 
-# After a second signal this long is left to what runs; then the process ends in the middle of it.
+# Seconds that a step may go on after the second signal; then the process ends in the midst of it.
 GRACE_SECONDS = 1.0
 _HINT = b"\nStopping when the environment's step has ended; a second Ctrl-C stops at once.\n"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# The handlers that were there before ours, outermost first: a forked child takes the first back.
-_before: list[dict[int, Any]] = []
+# The handlers that ours replaced, outermost first. A forked child takes the first ones back.
+_replaced: list[dict[int, Any]] = []
 
 
 @contextlib.contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` at the first signal; raise KeyboardInterrupt at the second.
 
-    Where that is not heeded (a step that computes in C, or that catches it), the process ends
+    Where that has no effect (a step that computes in C, or that catches it), the process ends
     with exit code 130 after `GRACE_SECONDS`.
-    Outside the main thread, where Python takes no signals, nothing changes.
+    Outside the main thread, where Python handles no signals, nothing changes.
     """
-    asked = False
+    is_second = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal is_second
+        if is_second:
             raise KeyboardInterrupt
-        asked = True
+        is_second = True
         stop()
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handling(handle), _watched(chances=2):
+    with _handling(handle), _watching(signals=2):
         yield
 
 
 class Interrupted(BaseException):
     """A signal before there was anything to keep.
 
-    Not a KeyboardInterrupt: where C code runs Python (imports of TensorFlow do), CPython takes
-    that for unhandled whatever becomes of it, and ends the process by SIGINT instead of 130.
+    Not a KeyboardInterrupt: where that passes through C code that runs Python (an import of
+    TensorFlow does), CPython ends the process by SIGINT instead of with exit code 130, even if it
+    is caught.
     """
 
 
@@ -58,12 +59,12 @@ class Interrupted(BaseException):
 def interruptible() -> Iterator[None]:
     """Raise Interrupted at a signal; `stopping` within it takes over.
 
-    Where that is not heeded (a call into TensorFlow), the process ends as there.
+    Where that has no effect (a call into TensorFlow), the process ends as there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handling(_interrupt), _watched(chances=1):
+    with _handling(_interrupt), _watching(signals=1):
         yield
 
 
@@ -77,44 +78,47 @@ def _handling(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]
     before: dict[int, Any] = {
         number: signal.signal(number, handler) or signal.SIG_DFL for number in _SIGNALS
     }
-    _before.append(before)
+    _replaced.append(before)
     try:
         yield
     finally:
-        for number, kept in _before.pop().items():
+        for number, kept in _replaced.pop().items():
             signal.signal(number, kept)
 
 
 @contextlib.contextmanager
-def _watched(chances: int) -> Iterator[None]:
-    """End the process where the last of so many signals is not heeded.
+def _watching(signals: int) -> Iterator[None]:
+    """End the process where the last of so many signals has no effect.
 
     It needs a thread: Python's own handlers wait until a call into C returns.
     """
+    process = os.getpid()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     outer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     over = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(reader, over, chances), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reader, over, signals), daemon=True)
     watcher.start()
     try:
         yield
     finally:
-        over.set()
-        signal.set_wakeup_fd(outer)
-        os.write(writer, b"\0")  # closing it would not wake the thread: a fork may hold it as well
-        watcher.join()
-        os.close(reader)
-        os.close(writer)
+        if os.getpid() == process:  # A forked child on its way out has no such thread.
+            over.set()
+            signal.set_wakeup_fd(outer)
+            # Closing the pipe would not wake the thread, since a forked child may hold it open.
+            os.write(writer, b"\0")
+            watcher.join()
+            os.close(reader)
+            os.close(writer)
 
 
-def _watch(reader: int, over: threading.Event, chances: int) -> None:
-    for _ in range(1, chances):
+def _watch(reader: int, over: threading.Event, signals: int) -> None:
+    for _ in range(1, signals):
         _await_signal(reader)
         if over.is_set():
             return
         if not select.select([reader], [], [], GRACE_SECONDS)[0]:
-            os.write(2, _HINT)  # print could be in the middle of a line of its own
+            os.write(2, _HINT)  # The main thread may be in the midst of a print.
     _await_signal(reader)
     if not over.wait(GRACE_SECONDS):
         os.write(2, b"interrupted\n")
@@ -122,18 +126,18 @@ def _watch(reader: int, over: threading.Event, chances: int) -> None:
 
 
 def _await_signal(reader: int) -> None:
-    """Until one of ours came, or the 0 of the end."""
+    """Wait for a signal, or for the 0 that says that the watching is over."""
     while os.read(reader, 1)[0] not in (0, *_SIGNALS):
         pass
 
 
-def _in_forked_child() -> None:
-    """An environment's worker is not the run: it ends at the first SIGTERM, and wakes nobody."""
-    if _before:
+def _restore_in_forked_child() -> None:
+    """Take the signals back: an environment's worker is not the run, and ends at one SIGTERM."""
+    if _replaced:
         signal.set_wakeup_fd(-1)
-        for number, kept in _before[0].items():
+        for number, kept in _replaced[0].items():
             signal.signal(number, kept)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where commands end in a sentence
-    os.register_at_fork(after_in_child=_in_forked_child)
+    os.register_at_fork(after_in_child=_restore_in_forked_child)

@@ -42,10 +42,10 @@ def train(run_directory: str) -> None:
     imported_seconds = time.perf_counter() - began
     print(TRAINING, flush=True)
     from kerasrl_runner.preset import load_preset
-    from kerasrl_runner.runs.training import train as train_preset
+    from kerasrl_runner.runs.training import fit
 
     preset = load_preset("cartpole", ["evaluate.every_steps=0"])
-    result = train_preset(preset, steps=_ENV_STEPS, run_dir=Path(run_directory))
+    result = fit(preset, steps=_ENV_STEPS, run_dir=run_directory)
     print(
         f"TensorFlow and keras-rl import in {imported_seconds:.1f} s; cartpole trains at "
         f"{result.env_steps_per_second:.0f} env steps/s"

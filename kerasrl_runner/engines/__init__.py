@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kerasrl_runner.engines.learner import Learner
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment
-from kerasrl_runner.environments.seeds import TRAINING
+from kerasrl_runner.environments.seeds import TRAINING, check_seed
 from kerasrl_runner.errors import UsageError, nearest
+from kerasrl_runner.preset import choose_preset
 from kerasrl_runner.preset.schema import Preset
 
 
-def _import_compiled() -> ModuleType:
-    from kerasrl_runner.engines import compiled
+@dataclass(frozen=True)
+class _Engine:
+    """An engine's module, imported when it is used, since most import TensorFlow.
 
-    return compiled
+    The module has `build_agent`, `build_learner` and `build_player`, of (preset, environment,
+    seed). Another version of one of `packages` may compute other numbers.
+    """
 
+    module_name: str
+    packages: tuple[str, ...]
 
-def _import_keras_rl() -> ModuleType:
-    from kerasrl_runner.engines import keras_rl
-
-    return keras_rl
-
-
-def _import_reference() -> ModuleType:  # without the five seconds of importing TensorFlow
-    from kerasrl_runner.engines import reference
-
-    return reference
+    def load(self) -> ModuleType:
+        return importlib.import_module(f"kerasrl_runner.engines.{self.module_name}")
 
 
-# Each module has `build_agent`, `build_learner` and `build_player`, of (preset, environment, seed).
-_ENGINES: dict[str, Callable[[], ModuleType]] = {
-    "compiled": _import_compiled,
-    "keras-rl": _import_keras_rl,
-    "reference": _import_reference,
+_KERAS_PACKAGES = ("numpy", "gymnasium", "tensorflow", "tf-keras", "keras-rl2")
+_ENGINES = {
+    "compiled": _Engine("compiled", _KERAS_PACKAGES),
+    "keras-rl": _Engine("keras_rl", _KERAS_PACKAGES),
+    "reference": _Engine("reference", ("numpy", "gymnasium")),
 }
 ENGINES = tuple(_ENGINES)
 DEFAULT_ENGINE = ENGINES[0]
@@ -46,9 +47,14 @@ def check_engine(name: str) -> None:
     """Raises UsageError for a name that is no engine's."""
     if name not in _ENGINES:
         raise UsageError(
-            f'there is no engine "{name}".{nearest(name, list(ENGINES))} '
+            f'there is no engine "{name}".{nearest(str(name), list(ENGINES))} '
             f"Known: {', '.join(ENGINES)}."
         )
+
+
+def packages_of(engine: str) -> tuple[str, ...]:
+    """The packages whose versions decide what the engine computes."""
+    return _ENGINES[engine].packages
 
 
 def build_learner(
@@ -61,8 +67,8 @@ def build_learner(
         PresetError, EnvironmentFailed: the preset names what cannot be made.
     """
     check_engine(engine)
-    environment = _training_environment(preset, seed, render_mode)
-    learner: Learner = _ENGINES[engine]().build_learner(preset, environment, seed)
+    environment = _build_training_environment(preset, seed, render_mode)
+    learner: Learner = _ENGINES[engine].load().build_learner(preset, environment, seed)
     return learner
 
 
@@ -74,26 +80,39 @@ def build_player(
     Raises as `build_learner`.
     """
     check_engine(engine)
-    player: Learner = _ENGINES[engine]().build_player(preset, environment, seed)
+    player: Learner = _ENGINES[engine].load().build_player(preset, environment, seed)
     return player
 
 
 def build(
-    preset: Preset, seed: int = 0, engine: str = DEFAULT_ENGINE
+    preset: str | Path | Preset,
+    seed: int = 0,
+    engine: str = DEFAULT_ENGINE,
+    **overrides: Mapping[str, Any],
 ) -> tuple[KerasRLEnvironment, Any]:
-    """The preset's environment and its agent, ready to be trained. Raises as `build_learner`."""
+    """(environment, agent): the agent is compiled and ready for your own `agent.fit(environment)`.
+
+    Seeds Python's, NumPy's and TensorFlow's global random streams, which keras-rl draws from.
+
+    Args:
+        overrides: sections to lay over the preset's, as of `fit`.
+
+    Raises:
+        UsageError, PresetError, EnvironmentFailed: as `build_learner`.
+    """
     check_engine(engine)
-    environment = _training_environment(preset, seed)
-    return environment, build_agent(preset, environment, seed, engine)
+    seed, chosen = check_seed(seed), choose_preset(preset, overrides)
+    environment = _build_training_environment(chosen, seed)
+    return environment, build_agent(chosen, environment, seed, engine)
 
 
 def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int, engine: str) -> Any:
     """The preset's agent of an engine, for an environment that is made already."""
     check_engine(engine)
-    return _ENGINES[engine]().build_agent(preset, environment, seed)
+    return _ENGINES[engine].load().build_agent(preset, environment, seed)
 
 
-def _training_environment(
+def _build_training_environment(
     preset: Preset, seed: int, render_mode: str | None = None
 ) -> KerasRLEnvironment:
     environment = build_environment(preset, seed, TRAINING, render_mode)

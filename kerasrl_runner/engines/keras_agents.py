@@ -35,7 +35,7 @@ from kerasrl_runner.vendor import (
 )
 from kerasrl_runner.weights.file import WeightsFile
 
-# TensorFlow starts as many as it is told: thousands take minutes and gigabytes.
+# TensorFlow starts as many threads as it is asked for: thousands take minutes and gigabytes.
 _MOST_THREADS = 256
 _POLICIES = {
     "EpsGreedyQPolicy": EpsGreedyQPolicy,
@@ -43,6 +43,7 @@ _POLICIES = {
     "BoltzmannQPolicy": BoltzmannQPolicy,
     "MaxBoltzmannQPolicy": MaxBoltzmannQPolicy,
     "BoltzmannGumbelQPolicy": BoltzmannGumbelQPolicy,
+    "LinearAnnealedPolicy": LinearAnnealedPolicy,
 }
 
 
@@ -94,7 +95,7 @@ def build_keras_agent(
     try:
         agent.compile(optimizer)
         agent.compute_q_values(memory.get_recent_state(environment.example()))
-    except (TypeError, ValueError) as error:  # what Keras takes and only then cannot use
+    except (TypeError, ValueError) as error:  # Keras finds some wrong arguments only in use.
         raise PresetError(f"optimizer.{name} or model.layers: {error}") from error
     return agent
 
@@ -113,7 +114,7 @@ def set_threads() -> None:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-    except RuntimeError:  # TensorFlow was used before: its threads are as they are
+    except RuntimeError:  # TensorFlow was used before, and its threads can no longer change.
         pass
 
 
@@ -128,12 +129,8 @@ def tensorflow_threads() -> dict[str, int]:
 
 def _build_policy(policy: Policy) -> Any:
     name, arguments = policy.chosen
-    if name == "LinearAnnealedPolicy":
-        values = dict(arguments)
-        return LinearAnnealedPolicy(
-            **{**values, "inner_policy": _build_policy(arguments.inner_policy)}
-        )
-    return _POLICIES[name](**dict(arguments))
+    built = {key: _build_policy(v) if isinstance(v, Policy) else v for key, v in arguments}
+    return _POLICIES[name](**built)
 
 
 class KerasLearner:
@@ -178,9 +175,9 @@ class KerasLearner:
         return self._agent.compute_q_values(state)
 
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
-        left = env_steps - self.env_steps
-        bridge = _Bridge(self, listeners)
-        self._agent.fit(self.environment, left, callbacks=[bridge], verbose=0)
+        remaining = env_steps - self.env_steps
+        events = _EventCallback(self, listeners)
+        self._agent.fit(self.environment, remaining, callbacks=[events], verbose=0)
 
     def test(self, episodes: int, max_episode_steps: int) -> None:
         self._agent.test(
@@ -207,17 +204,17 @@ class KerasLearner:
         arrays["numpy_key"] = numpy_stream["state"].pop("key")
         version, python_key, gauss = random.getstate()
         arrays["python_key"] = np.array(python_key, np.uint64)
-        numbers = {
+        scalars = {
             "env_steps": self._agent.step,
             "episodes": self.episodes,
             "numpy": numpy_stream,
             "python": [version, gauss],
             "memory_rng": self.replay.generator.bit_generator.state,
         }
-        return TrainingState(arrays, numbers)
+        return TrainingState(arrays, scalars)
 
     def restore(self, state: TrainingState) -> None:
-        arrays, numbers = state.arrays, state.numbers
+        arrays, scalars = state.arrays, state.scalars
         prefix = "variables/"
         self._agent.set_variables(
             {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
@@ -225,13 +222,13 @@ class KerasLearner:
         for number, policy in enumerate(self._policies()):
             if f"policy/{number}" in arrays:
                 policy.action_counts = arrays[f"policy/{number}"].copy()
-        self._agent.step = int(numbers["env_steps"])
-        self.episodes = int(numbers["episodes"])
-        inner = {**numbers["numpy"]["state"], "key": arrays["numpy_key"]}
-        np.random.set_state({**numbers["numpy"], "state": inner})
-        version, gauss = numbers["python"]
+        self._agent.step = int(scalars["env_steps"])
+        self.episodes = int(scalars["episodes"])
+        inner = {**scalars["numpy"]["state"], "key": arrays["numpy_key"]}
+        np.random.set_state({**scalars["numpy"], "state": inner})
+        version, gauss = scalars["python"]
         random.setstate((version, tuple(arrays["python_key"].tolist()), gauss))
-        self.replay.generator.bit_generator.state = numbers["memory_rng"]
+        self.replay.generator.bit_generator.state = scalars["memory_rng"]
 
     def _policies(self) -> list[Any]:
         policy = self._agent.policy
@@ -239,8 +236,8 @@ class KerasLearner:
         return [policy] if inner is None else [policy, inner]
 
 
-class _Bridge(Callback):
-    """keras-rl's callbacks as step and episode events."""
+class _EventCallback(Callback):
+    """Turns keras-rl's callbacks into the listeners' step and episode events."""
 
     def __init__(self, learner: KerasLearner, listeners: Sequence[Listener]) -> None:
         super().__init__()

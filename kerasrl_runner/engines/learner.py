@@ -1,4 +1,4 @@
-"""What a run needs of an engine: a learner, and the events that its training tells."""
+"""What a run needs of an engine: a learner, and the events of its training."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Listener:
 class TrainingState:
     """Everything beside the replay memory's entries that the next env step depends on.
 
-    `numbers` is JSON as it stands: counters and random streams.
+    `scalars` is JSON as it stands: counters and random streams.
     """
 
     arrays: dict[str, np.ndarray]
-    numbers: dict[str, Any] = field(default_factory=dict)
+    scalars: dict[str, Any] = field(default_factory=dict)
 
 
 class ReplayEntries(Protocol):
@@ -118,7 +118,10 @@ class Learner(Protocol):
         """
 
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
-        """Train until `env_steps` env steps in all were done, or `stop_training`."""
+        """Train until `env_steps` env steps in all were done, or `stop_training`.
+
+        Ctrl-C ends it too: `interrupted` then, and the weights are those of whole updates.
+        """
 
     def test(self, episodes: int, max_episode_steps: int) -> None:
         """Play greedy episodes in `environment`, each of a capped length (D22).

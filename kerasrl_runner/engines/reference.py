@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasrl_runner.engines.greedy import play
 from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent, TrainingState
-from kerasrl_runner.engines.reference_agent import build_agent
+from kerasrl_runner.engines.reference_agent import InterruptibleAgent, build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import TrainingDiverged, diverged
 from kerasrl_runner.preset.schema import Preset
@@ -34,14 +34,16 @@ build_player = build_learner
 class ReferenceLearner:
     """reference.agent.Agent in the project's environment; satisfies `Learner`."""
 
-    interrupted = False  # a second Ctrl-C raises through the loop, the first is `stop_training`
     threads: dict[str, int] = {}  # noqa: RUF012  never changed
 
-    def __init__(self, preset: Preset, environment: KerasRLEnvironment, agent: Agent) -> None:
+    def __init__(
+        self, preset: Preset, environment: KerasRLEnvironment, agent: InterruptibleAgent
+    ) -> None:
         self.environment = environment
         self.window_length = agent.memory.window_length
         self.stop_training = False
-        self.episodes = 0  # the agent counts one that was cut off as well
+        self.interrupted = False
+        self.episodes = 0  # The agent's own count includes one that was cut off.
         self.replay = _Entries(agent)
         self._preset = preset
         self._observation_shape = environment.example().shape
@@ -59,23 +61,13 @@ class ReferenceLearner:
         return q_values
 
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
-        self.stop_training = False
-        if self.env_steps >= env_steps:
-            return
-        seeds = self.environment.seeds
-        assert seeds is not None
-        events = loop.train(_FiveValues(self.environment), self._agent, seeds)
-        self._losses.clear()
-        with contextlib.closing(events):
-            for event in events:
-                if isinstance(event, loop.StepEvent):
-                    self._on_step(event, listeners)
-                    if event.terminated or event.truncated:
-                        continue  # its episode is to be told as well
-                else:
-                    self._on_episode(event, listeners)
-                if self.stop_training or event.env_step >= env_steps:
-                    break
+        self.stop_training = self.interrupted = False
+        try:
+            if self.env_steps < env_steps:
+                self._train(env_steps, listeners)
+        except KeyboardInterrupt:
+            self._agent.take_back_half_update()
+            self.interrupted = True
 
     def test(self, episodes: int, max_episode_steps: int) -> None:
         self.stop_training = False
@@ -102,17 +94,17 @@ class ReferenceLearner:
             "target": agent.target_network.parameters.copy(),
             **{f"optimizer/{name}": slot.copy() for name, slot in agent.optimizer.slots.items()},
         }
-        numbers = {
+        scalars = {
             "env_step": agent.env_step,
             "episode": agent.episode,
             "learn_step": agent.optimizer.learn_step,
             "memory_rng": agent.memory.rng.bit_generator.state,
             "agent_rng": agent.rng.bit_generator.state,
         }
-        return TrainingState(arrays, numbers)
+        return TrainingState(arrays, scalars)
 
     def restore(self, state: TrainingState) -> None:
-        agent, numbers = self._agent, state.numbers
+        agent, scalars = self._agent, state.scalars
         arrays = dict(state.arrays)
         shape = agent.online_network.parameters.shape
         if any(array.shape != shape for array in arrays.values()):
@@ -123,11 +115,27 @@ class ReferenceLearner:
             name.removeprefix("optimizer/"): array.astype(agent.network.dtype)
             for name, array in arrays.items()
         }
-        agent.env_step, agent.episode = int(numbers["env_step"]), int(numbers["episode"])
+        agent.env_step, agent.episode = int(scalars["env_step"]), int(scalars["episode"])
         self.episodes = agent.episode
-        agent.optimizer.learn_step = int(numbers["learn_step"])
-        agent.memory.rng.bit_generator.state = numbers["memory_rng"]
-        agent.rng.bit_generator.state = numbers["agent_rng"]
+        agent.optimizer.learn_step = int(scalars["learn_step"])
+        agent.memory.rng.bit_generator.state = scalars["memory_rng"]
+        agent.rng.bit_generator.state = scalars["agent_rng"]
+
+    def _train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
+        seeds = self.environment.seeds
+        assert seeds is not None
+        events = loop.train(_FiveValues(self.environment), self._agent, seeds)
+        self._losses.clear()
+        with contextlib.closing(events):
+            for event in events:
+                if isinstance(event, loop.StepEvent):
+                    self._on_step(event, listeners)
+                    if event.terminated or event.truncated:
+                        continue  # The event of its episode's end comes next.
+                else:
+                    self._on_episode(event, listeners)
+                if self.stop_training or event.env_step >= env_steps:
+                    break
 
     def _on_step(self, event: loop.StepEvent, listeners: Sequence[Listener]) -> None:
         loss = None if event.learned is None else event.learned.loss
@@ -135,15 +143,15 @@ class ReferenceLearner:
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss became {loss}")
             self._losses.append(loss)
-        told = StepEvent(event.env_step, loss)
+        step = StepEvent(event.env_step, loss)
         for listener in listeners:
-            listener.on_step(told)
+            listener.on_step(step)
 
     def _on_episode(self, event: loop.EpisodeEvent, listeners: Sequence[Listener]) -> None:
-        told = EpisodeEvent(
+        episode = EpisodeEvent(
             episode=event.episode,
             env_steps=event.env_step,
-            episode_return=self.environment.episode_return,  # the environment's own, not scaled
+            episode_return=self.environment.episode_return,  # The environment's own, not scaled.
             episode_length=event.episode_length,
             terminated=event.terminated,
             epsilon=self._epsilon(),
@@ -152,7 +160,7 @@ class ReferenceLearner:
         self._losses.clear()
         self.episodes += 1
         for listener in listeners:
-            listener.on_episode(told)
+            listener.on_episode(episode)
 
     def _epsilon(self) -> float | None:
         """The epsilon of the newest step, or None where the policy has none."""
@@ -164,7 +172,7 @@ class ReferenceLearner:
 
 
 class _FiveValues:
-    """The project's environment, with its checks and its scaling, in Gymnasium's own words."""
+    """The project's environment, checked and scaled, with Gymnasium's five values a step."""
 
     def __init__(self, environment: KerasRLEnvironment) -> None:
         self._environment = environment

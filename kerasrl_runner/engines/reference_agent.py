@@ -15,10 +15,10 @@ from kerasrl_runner.parts.ram import check_memory_fits
 from kerasrl_runner.preset.schema import Boltzmann as BoltzmannSettings
 from kerasrl_runner.preset.schema import Layer, Optimizer, Policy, Preset
 from kerasrl_runner.reference import optimizers
-from kerasrl_runner.reference.agent import Agent, Boltzmann, EpsilonGreedy
+from kerasrl_runner.reference.agent import GREEDY, Agent, Boltzmann, EpsilonGreedy, LearnResult
 from kerasrl_runner.reference.agent import Policy as ReferencePolicy
 from kerasrl_runner.reference.network import ACTIVATIONS, INITIALIZERS, Activation, Dense, Network
-from kerasrl_runner.reference.replay import ReplayMemory
+from kerasrl_runner.reference.replay import Batch, ReplayMemory
 from kerasrl_runner.reference.schedule import (
     Schedule,
     constant,
@@ -41,7 +41,26 @@ _SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, str]]] = {
 }
 
 
-def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> Agent:
+class InterruptibleAgent(Agent):
+    """An Agent that takes back an update which Ctrl-C broke off."""
+
+    _parameters_before: np.ndarray | None = None  # [P], while an update goes on
+
+    def learn(self, batch: Batch | None = None) -> LearnResult:
+        """As Agent.learn."""
+        self._parameters_before = self.online_network.parameters.copy()  # [P]
+        result = super().learn(batch)
+        self._parameters_before = None
+        return result
+
+    def take_back_half_update(self) -> None:
+        """Put the online network's parameters back, if an update has begun and not ended."""
+        if self._parameters_before is not None:
+            self.online_network.parameters[...] = self._parameters_before  # [P]
+            self._parameters_before = None
+
+
+def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> InterruptibleAgent:
     """The preset's reference agent. Sampling draws as the other engines' memory does.
 
     Raises:
@@ -57,7 +76,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
     entry_bytes = example.nbytes + 26  # action, reward, age, terminated, closing
     check_memory_fits(preset.memory.limit, entry_bytes)
     try:
-        return Agent(
+        return InterruptibleAgent(
             Network(
                 preset.memory.window_length * example.size,
                 hidden_layers(preset.model.layers),
@@ -65,7 +84,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
                 weights,
                 dueling=settings.dueling_type if settings.enable_dueling_network else None,
             ),
-            _optimizer(preset.optimizer),
+            _build_optimizer(preset.optimizer),
             ReplayMemory(
                 preset.memory.limit,
                 example.shape,
@@ -73,7 +92,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
                 preset.memory.window_length,
                 example.dtype,
             ),
-            _policy(preset.policy),
+            _build_policy(preset.policy, {}),
             actions,
             gamma=settings.gamma,
             batch_size=settings.batch_size,
@@ -86,7 +105,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
             huber_clip=settings.delta_clip,
         )
     except ValueError as error:
-        raise _refused("this preset", str(error)) from error
+        raise _refusal("this preset", str(error)) from error
 
 
 def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
@@ -103,17 +122,17 @@ def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
             continue
         kind: Any = {"Dense": Dense, "Activation": Activation}.get(layer.name)
         if kind is None:
-            raise _refused(key, "it has Flatten, Dense and Activation")
+            raise _refusal(key, "it has Flatten, Dense and Activation")
         known = [field.name for field in dataclasses.fields(kind)]
         for name, value in arguments.items():
             if name not in known:
-                raise _refused(f"{key}: {name}", f"it has {', '.join(known)}")
+                raise _refusal(f"{key}: {name}", f"it has {', '.join(known)}")
             if name == "activation" and value not in ("linear", *ACTIVATIONS):
-                raise _refused(f"{key}: {value}", f"it has linear, {', '.join(ACTIVATIONS)}")
+                raise _refusal(f"{key}: {value}", f"it has linear, {', '.join(ACTIVATIONS)}")
             if name == "units" and (type(value) is not int or value < 1):
                 raise PresetError(f"{key}: units: expected 1 or more, received {value!r}.")
             if name.endswith("_initializer") and value not in INITIALIZERS:
-                raise _refused(f"{key}: {value}", f"it has {', '.join(INITIALIZERS)}")
+                raise _refusal(f"{key}: {value}", f"it has {', '.join(INITIALIZERS)}")
         try:
             hidden.append(kind(**arguments))
         except TypeError as error:
@@ -121,53 +140,68 @@ def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
     return hidden
 
 
-def _policy(policy: Policy) -> ReferencePolicy:
+def _build_policy(policy: Policy, annealed: dict[str, Schedule]) -> ReferencePolicy:
+    """`annealed`: schedules of the policy's arguments that an outer policy anneals."""
     name, settings = policy.chosen
-    annealed: dict[str, Schedule] = {}
-    if name == "LinearAnnealedPolicy":
-        if settings.value_max < settings.value_min:
-            raise _refused(
-                "policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min"
-            )
-        annealed[settings.attr] = linear(settings.value_max, settings.value_min, settings.nb_steps)
-        name, settings = settings.inner_policy.chosen
-    values = {key: constant(value) for key, value in settings if isinstance(value, float)}
-    values |= annealed
-    if name in ("EpsGreedyQPolicy", "GreedyQPolicy"):
-        return EpsilonGreedy(values.get("eps", constant(0.0)))
-    if name not in ("BoltzmannQPolicy", "MaxBoltzmannQPolicy"):
-        raise _refused(
-            f"policy: {name}",
-            "it has EpsGreedyQPolicy, GreedyQPolicy, BoltzmannQPolicy, MaxBoltzmannQPolicy and "
-            "LinearAnnealedPolicy of one of these",
-        )
+    if name not in _POLICIES:
+        raise _refusal(f"policy: {name}", f"it has {', '.join(_POLICIES)}")
+    constants = {key: constant(value) for key, value in settings if isinstance(value, float)}
+    return _POLICIES[name](settings, constants | annealed)
+
+
+def _build_eps_greedy(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
+    return EpsilonGreedy(schedules["eps"])
+
+
+def _build_greedy(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
+    return GREEDY
+
+
+def _build_boltzmann(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
     if settings.clip != BoltzmannSettings().clip:
-        raise _refused(f"policy: {name}: clip", "it clips nothing, and nothing overflows")
-    return Boltzmann(values["tau"], values.get("eps", constant(1.0)))
+        raise _refusal("policy: clip", "it clips nothing, and nothing overflows")
+    return Boltzmann(schedules["tau"], schedules.get("eps", constant(1.0)))
 
 
-def _optimizer(optimizer: Optimizer) -> optimizers.Optimizer:
+def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
+    if settings.value_max < settings.value_min:
+        raise _refusal("policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min")
+    schedule = linear(settings.value_max, settings.value_min, settings.nb_steps)
+    return _build_policy(settings.inner_policy, {settings.attr: schedule})
+
+
+# Each builds a policy of its settings and of its arguments' schedules.
+_POLICIES: dict[str, Callable[[Any, dict[str, Schedule]], ReferencePolicy]] = {
+    "EpsGreedyQPolicy": _build_eps_greedy,
+    "GreedyQPolicy": _build_greedy,
+    "BoltzmannQPolicy": _build_boltzmann,
+    "MaxBoltzmannQPolicy": _build_boltzmann,
+    "LinearAnnealedPolicy": _build_annealed,
+}
+
+
+def _build_optimizer(optimizer: Optimizer) -> optimizers.Optimizer:
     name, settings = optimizer.chosen
     key = f"optimizer.{name}"
     if name not in _OPTIMIZERS:
-        raise _refused(key, f"it has {', '.join(_OPTIMIZERS)}")
+        raise _refusal(key, f"it has {', '.join(_OPTIMIZERS)}")
     arguments = {k: v for k, v in settings.items() if k != "name"}
     known = [field.name for field in dataclasses.fields(_OPTIMIZERS[name]) if field.init]
     for argument, value in arguments.items():
         if argument not in known:
-            raise _refused(f"{key}: {argument}", f"it has {', '.join(known)}")
+            raise _refusal(f"{key}: {argument}", f"it has {', '.join(known)}")
         if argument in ("amsgrad", "centered", "nesterov") and not isinstance(value, bool):
             raise PresetError(f"{key}.{argument}: expected true or false, received {value!r}.")
     rate = arguments.get("learning_rate")
     if isinstance(rate, dict):
-        arguments["learning_rate"] = _schedule(f"{key}.learning_rate", rate)
+        arguments["learning_rate"] = _build_schedule(f"{key}.learning_rate", rate)
     return _OPTIMIZERS[name](**arguments)
 
 
-def _schedule(key: str, rate: dict[str, Any]) -> Schedule:
+def _build_schedule(key: str, rate: dict[str, Any]) -> Schedule:
     name, settings = next(iter(rate.items()))
     if name not in _SCHEDULES:
-        raise _refused(f"{key}.{name}", f"it has {', '.join(_SCHEDULES)}")
+        raise _refusal(f"{key}.{name}", f"it has {', '.join(_SCHEDULES)}")
     function, renamed = _SCHEDULES[name]
     arguments = {renamed.get(k, k): v for k, v in settings.items() if k != "name"}
     try:
@@ -179,7 +213,7 @@ def _schedule(key: str, rate: dict[str, Any]) -> Schedule:
     return schedule
 
 
-def _refused(key: str, what: str) -> PresetError:
+def _refusal(key: str, what: str) -> PresetError:
     return PresetError(
         f"{key}: the reference engine does not have this; {what}. Use --engine compiled."
     )

@@ -6,16 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kerasrl_runner.errors import UsageError
+from kerasrl_runner.errors import UsageError, whole_number
 
 # Streams are told apart by a seed's last two bits, so that no two ever share an episode.
 TRAINING, EVALUATION, TEST = 0, 1, 2
 
 
-def check_seed(seed: int) -> None:
-    """Raises UsageError for what NumPy and TensorFlow take for no seed."""
+def check_seed(seed: int) -> int:
+    """The seed as a Python int. Raises UsageError for what NumPy and TensorFlow do not take."""
+    seed = whole_number("--seed", seed)
     if not 0 <= seed < 2**32:
         raise UsageError(f"--seed: expected a number from 0 to {2**32 - 1}, received {seed}.")
+    return seed
 
 
 def episode_seeds(seed: int, stream: int) -> Callable[[int], int]:

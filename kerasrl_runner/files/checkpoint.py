@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
-import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,25 +18,23 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.errors import CheckpointError
-from kerasrl_runner.files.arrays_file import read_arrays, write_arrays
-from kerasrl_runner.files.atomic import write_json
+from kerasrl_runner.errors import CheckpointError, shortened
+from kerasrl_runner.files.atomic import replacing, write_json
 
-_FORMAT = 1
-_STATE = re.compile(r"state-\d{1,18}\.npz")
-_SEGMENT = re.compile(r"replay-(\d{1,18})-(\d{1,18})\.npz")
+_FORMAT = 2
 
 Columns = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was kept: `entries` are the newest of the `appended` that were ever stored."""
+    """What was kept."""
 
     arrays: Columns
-    numbers: dict[str, Any]  # JSON
-    appended: int
-    entries: Columns | None  # None for an empty memory
+    scalars: dict[str, Any]  # JSON: counters and random streams
+    appended: int  # entries ever stored in the replay memory
+    entries: Columns | None  # the newest of them, column by column [N, ...]; None for none
+    best_file: Path | None  # a copy of the best weights as they were then
 
 
 class CheckpointFolder:
@@ -51,54 +48,57 @@ class CheckpointFolder:
         """Whether a checkpoint was ever written whole."""
         return self._manifest.exists()
 
-    def is_blank(self) -> bool:
-        """Whether nothing is kept here but, at most, the start of a training."""
-        try:
-            return not self.exists() or self._read_manifest()["appended"] == 0
-        except CheckpointError:
-            return False
-
     def write(
         self,
         arrays: Columns,
-        numbers: dict[str, Any],
+        scalars: dict[str, Any],
+        *,
         appended: int,
         capacity: int,
         entries: Callable[[int], Columns],
+        best: tuple[int, Path] | None = None,
     ) -> None:
         """Replace the checkpoint; until the last moment the one before stays whole.
 
         Args:
             appended: entries ever stored in the replay memory, which holds at most `capacity`.
             entries: first -> the entries [first, appended), column by column.
+            best: the env step of the best weights so far, and their file.
 
         Raises:
             RunError: it cannot be written.
             CheckpointError: the one before is damaged.
         """
         before = self._read_manifest() if self.exists() else None
+        serial = before["serial"] + 1 if before else 0
         oldest = max(0, appended - capacity)
-        kept = [s for s in (before["segments"] if before else []) if _ends(s)[1] > oldest]
-        first = max(oldest, _ends(kept[-1])[1] if kept else 0)
+        segments = [s for s in (before["segments"] if before else []) if s[1] > oldest]
+        first = max(oldest, segments[-1][1] if segments else 0)
         if first < appended:
-            segment = f"replay-{first}-{appended}.npz"
-            write_arrays(self.path / segment, entries(first))
-            kept.append(segment)
-        state = f"state-{before['serial'] + 1 if before else 0}.npz"
-        write_arrays(self.path / state, arrays)
+            segments.append([first, appended])
+            _write_arrays(self.path / _segment_name(*segments[-1]), entries(first))
+        state = f"state-{serial}.npz"
+        _write_arrays(self.path / state, arrays)
+        best_copy = None
+        if best is not None:
+            best_copy = f"best-{best[0]}.h5"
+            if before is None or before["best"] != best_copy:
+                copy_file(best[1], self.path / best_copy)
         manifest = {
             "format": _FORMAT,
-            "serial": before["serial"] + 1 if before else 0,
+            "serial": serial,
             "state": state,
-            "segments": kept,
+            "best": best_copy,
+            "segments": segments,
             "appended": appended,
             "capacity": capacity,
-            "numbers": numbers,
+            "scalars": scalars,
         }
-        write_json(self._manifest, manifest | {"checksum": checksum(manifest)}, indent=None)
-        with contextlib.suppress(OSError):  # what stays goes next time
+        write_json(self._manifest, manifest | {"checksum": _checksum(manifest)}, indent=None)
+        kept = {self._manifest.name, state, best_copy, *(_segment_name(*s) for s in segments)}
+        with contextlib.suppress(OSError):  # The next checkpoint removes what stays.
             for path in self.path.iterdir():
-                if path.name not in (state, self._manifest.name, *kept):
+                if path.name not in kept:
                     path.unlink(missing_ok=True)
 
     def read(self) -> Checkpoint:
@@ -108,24 +108,19 @@ class CheckpointFolder:
             CheckpointError: there is none, or it is damaged.
         """
         manifest = self._read_manifest()
-        appended, capacity = manifest["appended"], manifest["capacity"]
-        count = min(appended, capacity)
-        arrays = read_arrays(self.path / manifest["state"])
+        appended = manifest["appended"]
+        arrays = self._read_arrays(manifest["state"])
         columns: dict[str, list[np.ndarray]] = {}
-        for segment in manifest["segments"]:
-            first, end = _ends(segment)
-            for name, column in read_arrays(self.path / segment).items():
-                if column.shape[:1] != (end - first,):
-                    raise self._damaged(f"{segment} does not hold {end - first} entries")
-                columns.setdefault(name, []).append(column)
-        try:
-            joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-        except (TypeError, ValueError) as error:
-            raise self._damaged(f"its segments do not fit together: {error}") from error
-        if any(len(column) < count for column in joined.values()) or bool(count) != bool(joined):
-            raise self._damaged(f"its segments hold fewer than {count} entries")
-        newest = {name: column[len(column) - count :] for name, column in joined.items()}
-        return Checkpoint(arrays, manifest["numbers"], appended, newest or None)
+        for first, end in manifest["segments"]:
+            name = _segment_name(first, end)
+            for column, values in self._read_arrays(name).items():
+                if values.shape[:1] != (end - first,):
+                    raise self._damaged(f"{name} does not hold {end - first} entries")
+                columns.setdefault(column, []).append(values)
+        count = min(appended, manifest["capacity"])
+        newest = {name: np.concatenate(parts)[-count:] for name, parts in columns.items()}
+        best_file = self.path / manifest["best"] if manifest["best"] else None
+        return Checkpoint(arrays, manifest["scalars"], appended, newest or None, best_file)
 
     def _read_manifest(self) -> dict[str, Any]:
         try:
@@ -137,45 +132,49 @@ class CheckpointFolder:
             ) from error
         except (OSError, ValueError, RecursionError) as error:
             raise self._damaged(str(error)) from error
-        if not isinstance(manifest, dict) or manifest.pop("checksum", None) != checksum(manifest):
+        if not isinstance(manifest, dict) or manifest.pop("checksum", None) != _checksum(manifest):
             raise self._damaged("checkpoint.json was changed")
-        if not _is_manifest(manifest):
-            raise self._damaged("checkpoint.json is not what a training writes")
+        if manifest.get("format") != _FORMAT:
+            raise CheckpointError(
+                f"the checkpoint in {self.path} is of another version of kerasrl-runner. Go on "
+                f"with that version, or start the run anew."
+            )
         return manifest
+
+    def _read_arrays(self, name: str) -> Columns:
+        try:
+            with np.load(self.path / name, allow_pickle=False) as archive:
+                # np.load compares a checksum only where it reads to the end of an array, and a
+                # damaged header can make the array shorter.
+                if (damaged := archive.zip.testzip()) is not None:
+                    raise ValueError(f"{damaged} does not fit its checksum")
+                return {key: archive[key] for key in archive.files}
+        except Exception as error:  # A damaged file makes zipfile and NumPy raise anything.
+            raise self._damaged(f"{name}: {error or type(error).__name__}") from error
 
     def _damaged(self, what: str) -> CheckpointError:
         return CheckpointError(
-            f"the checkpoint in {self.path} is damaged: {what}. Start the run anew, or put the "
-            f"folder back from a copy."
+            f"the checkpoint in {self.path} is damaged: {shortened(what)}. Start the run anew, or "
+            f"put the folder back from a copy."
         )
 
 
-def checksum(manifest: dict[str, Any]) -> str:
-    """SHA-256 of a manifest: a flipped digit of a random stream would look like any other."""
+def copy_file(source: Path, target: Path) -> None:
+    """Replace `target` by a copy of `source`. Raises RunError where it cannot be written."""
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _write_arrays(path: Path, arrays: Columns) -> None:
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def _segment_name(first: int, end: int) -> str:
+    return f"replay-{first}-{end}.npz"
+
+
+def _checksum(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest: a changed digit of a random stream would go unseen otherwise."""
     text = json.dumps(manifest, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _is_manifest(manifest: dict[str, Any]) -> bool:
-    if manifest.get("format") != _FORMAT:
-        return False
-    counts = [manifest.get(key) for key in ("serial", "appended", "capacity")]
-    if not all(type(count) is int and 0 <= count < 10**18 for count in counts):
-        return False
-    segments, state = manifest.get("segments"), manifest.get("state")
-    if not isinstance(state, str) or not _STATE.fullmatch(state):
-        return False
-    if not isinstance(segments, list) or not isinstance(manifest.get("numbers"), dict):
-        return False
-    if not all(isinstance(name, str) and _SEGMENT.fullmatch(name) for name in segments):
-        return False
-    ends = [_ends(name) for name in segments]
-    follow = all(left[1] == right[0] for left, right in itertools.pairwise(ends))
-    return follow and (ends[-1][1] if ends else 0) == manifest["appended"]
-
-
-def _ends(segment: str) -> tuple[int, int]:
-    """The numbers of a segment's first entry and of the one after its last."""
-    match = _SEGMENT.fullmatch(segment)
-    assert match is not None
-    return int(match[1]), int(match[2])

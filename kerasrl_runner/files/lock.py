@@ -19,10 +19,10 @@ except ImportError as error:
     ) from error
 
 LOCK_NAME = "run.lock"
-# `is_locked` holds a lock itself for a moment, which is no writer.
+# A process that asks `is_locked` holds the lock itself for a moment, and writes nothing.
 _PATIENCE_SECONDS = 0.5
 
-_held: set[int] = set()
+_held: set[int] = set()  # descriptors of the locks that this process holds
 
 
 @contextlib.contextmanager
@@ -66,6 +66,18 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
+def holds_lock(folder: Path) -> bool:
+    """Whether this process holds the lock of the folder that is there now.
+
+    False after the folder was deleted, moved or replaced, and in a forked child.
+    """
+    try:
+        found = os.stat(folder / LOCK_NAME)
+    except OSError:
+        return False
+    return any(os.path.samestat(os.fstat(descriptor), found) for descriptor in _held)
+
+
 def _take(folder: Path, descriptor: int) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
@@ -86,11 +98,11 @@ def _take(folder: Path, descriptor: int) -> None:
         time.sleep(0.02)
 
 
-def _in_forked_child() -> None:
-    """An environment's worker may outlive the run; the lock must not."""
+def _close_in_forked_child() -> None:
+    """Give up the locks: an environment's worker may outlive the run, its lock must not."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_in_forked_child)
+os.register_at_fork(after_in_child=_close_in_forked_child)

@@ -1,24 +1,22 @@
-"""Run directories: where they are, what lies in them, their status."""
+"""Run directories: where they are, what lies in them, and how a run is found."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
 
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.files.atomic import leftovers, write_json, write_text
+from kerasrl_runner.files.atomic import leftovers, write_text
 from kerasrl_runner.files.checkpoint import CheckpointFolder
-from kerasrl_runner.files.lock import LOCK_NAME, is_locked, locked
+from kerasrl_runner.files.lock import LOCK_NAME, holds_lock, is_locked, locked
 from kerasrl_runner.files.places import runs_folder
-
-RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
+from kerasrl_runner.files.run_record import FINISHED, INTERRUPTED, RUNNING, RunRecord
 
 
 @dataclass(frozen=True)
@@ -55,72 +53,82 @@ class RunDirectory:
     def checkpoint(self) -> CheckpointFolder:
         return CheckpointFolder(self.path / "checkpoint")
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> RunRecord:
         """What run.json says; `interrupted` for a run that says `running` and has no process.
 
         Raises:
             RunError: it is missing or broken.
         """
-        has_process = is_locked(self.path)  # asked first: a run may end while its record is read,
+        record = self._read_record()
+        if record.status == RUNNING and not is_locked(self.path):
+            record = self._read_record()  # The run may have ended since it was read.
+            if record.status == RUNNING:
+                return record.model_copy(update={"status": INTERRUPTED})
+        return record
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replace run.json. Raises RunError where it cannot be written."""
+        write_text(self.record_file, record.model_dump_json(indent=2) + "\n")
+
+    def check_held(self) -> None:
+        """Raises RunError where the folder is no longer the one whose lock this process holds."""
+        if not holds_lock(self.path):
+            raise RunError(
+                f"the run directory {self.path} was deleted or moved while the run was going on; "
+                f"nothing more is written. Put it back and resume the run, or begin it anew."
+            )
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left; only who holds the lock knows that they are dead.
+
+        The next checkpoint removes those of the checkpoint before.
+        """
+        written = (self.preset_file, self.record_file, self.weights_file, self.best_file)
+        for leftover in [leftover for path in written for leftover in leftovers(path)]:
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+
+    def _read_record(self) -> RunRecord:
         try:
-            record = json.loads(self.record_file.read_text(encoding="utf-8"))
+            return RunRecord.model_validate_json(self.record_file.read_bytes())
         except FileNotFoundError as error:
             raise RunError(
                 f"{self.path} is no run directory: it has no run.json, which a run writes before "
-                f"its first step. If one was stopped before that, begin it again."
+                f"its first step. If one was stopped before that, delete the folder and begin "
+                f"again."
             ) from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{self.path} is no run directory: run.json: {error}.") from error
-        if not isinstance(record, dict):
-            raise RunError(f"{self.path}/run.json: expected a JSON object.")
-        has_process = has_process or is_locked(self.path)  # and afterwards: or just have begun
-        if record.get("status") == RUNNING and not has_process:
-            record["status"] = INTERRUPTED
-        return record
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Replace run.json. Raises RunError where it cannot be written."""
-        write_json(self.record_file, record)
-
-    def leftovers(self) -> list[Path]:
-        """What killed processes left; only who holds the lock knows that they are dead."""
-        own = (self.preset_file, self.record_file, self.weights_file, self.best_file)
-        return [leftover for path in own for leftover in leftovers(path)]
-
-    def remove_leftovers(self) -> None:
-        """Remove them. The checkpoint's go with the next one."""
-        for leftover in self.leftovers():
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+        except OSError as error:
+            raise RunError(f"cannot read {self.record_file}: {error.strerror}.") from error
+        except ValidationError as error:
+            wrong = error.errors(include_url=False)[0]
+            key = ".".join(map(str, wrong["loc"]))
+            raise RunError(
+                f"{self.record_file} is not what a run writes: {f'{key}: ' if key else ''}"
+                f"{wrong['msg']}. Put it back from a copy, or begin the run anew."
+            ) from error
 
 
 @contextlib.contextmanager
 def new_run(preset_name: str, preset_text: str, run_dir: Path | None) -> Iterator[RunDirectory]:
     """Make a run's own folder with its preset.toml, and hold its lock.
 
-    A folder in which a run was stopped before it began counts as empty.
-
     Raises:
         RunError: `run_dir` exists and is not empty, or the folder cannot be written.
     """
-    with _making_explained():
+    with _explain_making():
         path = _new_folder(preset_name) if run_dir is None else run_dir
         path.mkdir(parents=True, exist_ok=True)
-        _check_unused(path)  # before the lock's file comes into it
-    directory = RunDirectory(path)
+        _check_empty(path)  # Before the lock's file comes into it.
     with locked(path):
-        with _making_explained():
-            _check_unused(path)  # another process may have been faster
-            directory.remove_leftovers()
-            directory.log_file.unlink(missing_ok=True)
-            directory.evaluation_file.unlink(missing_ok=True)
-            shutil.rmtree(directory.checkpoint.path, ignore_errors=True)
+        with _explain_making():
+            _check_empty(path, but=LOCK_NAME)  # Another process may have been faster.
+        directory = RunDirectory(path)
         write_text(directory.preset_file, preset_text)
         yield directory
 
 
 @contextlib.contextmanager
-def _making_explained() -> Iterator[None]:
+def _explain_making() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -130,14 +138,12 @@ def _making_explained() -> Iterator[None]:
         ) from error
 
 
-def _check_unused(path: Path) -> None:
-    """Raises RunError where anything lies that a run stopped before it began does not leave."""
-    directory = RunDirectory(path)
-    own = {LOCK_NAME, "preset.toml", "log.csv", "evaluation.csv", "checkpoint"}
-    own |= {leftover.name for leftover in directory.leftovers()}
-    names = {entry.name for entry in path.iterdir()}
-    if names and (LOCK_NAME not in names or names - own or not directory.checkpoint.is_blank()):
-        raise RunError(f"the run directory {path} is not empty; expected a new or empty one.")
+def _check_empty(path: Path, but: str = "") -> None:
+    if any(entry.name != but for entry in path.iterdir()):
+        raise RunError(
+            f"the run directory {path} is not empty; expected a new or empty one. Delete it, or "
+            f"choose another."
+        )
 
 
 def _new_folder(preset_name: str) -> Path:
@@ -154,19 +160,15 @@ def _new_folder(preset_name: str) -> Path:
             number += 1
 
 
-def all_runs() -> Iterator[tuple[RunDirectory, dict[str, Any]]]:
+def all_runs() -> Iterator[tuple[RunDirectory, RunRecord]]:
     """Every readable run of the runs folder with its record, newest first."""
     found = []
     folder = runs_folder()
     if folder.is_dir():
         for path in folder.iterdir():
-            try:
-                record = RunDirectory(path).record()
-            except RunError:
-                continue
-            found.append((str(record.get("started", "")), path.name, path, record))
-    for _, _, path, record in sorted(found, key=lambda entry: entry[:2], reverse=True):
-        yield RunDirectory(path), record
+            with contextlib.suppress(RunError):
+                found.append((RunDirectory(path), RunDirectory(path).record()))
+    yield from sorted(found, key=lambda run: (run[1].started, run[0].path.name), reverse=True)
 
 
 def find_run(run: str) -> RunDirectory:
@@ -196,6 +198,6 @@ def find_run(run: str) -> RunDirectory:
 def newest_finished(preset_name: str | None = None) -> RunDirectory | None:
     """The newest finished run, of one preset if it is named."""
     for directory, record in all_runs():
-        if record.get("status") == FINISHED and preset_name in (None, record.get("preset")):
+        if record.status == FINISHED and preset_name in (None, record.preset):
             return directory
     return None

@@ -35,10 +35,11 @@ def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
             f"{memory.limit} entries never reach the warm-up of {agent.nb_steps_warmup} "
             f"(agent.nb_steps_warmup). Raise the limit or shorten the warm-up",
         )
-    annealing = preset.policy.chosen[1].annealing_steps
+    name, policy = preset.policy.chosen
+    annealing = policy.annealing_steps
     if annealing > steps:
         yield (
-            "policy.LinearAnnealedPolicy.nb_steps",
+            f"policy.{name}.nb_steps",
             f"annealing over {annealing} steps is longer than fit.nb_steps = {steps}. Shorten it; "
             f"--steps may cut a run short without a change of the preset",
         )

@@ -70,6 +70,15 @@ def load_preset(
     return checked
 
 
+def choose_preset(preset: str | Path | Preset, sections: Mapping[str, Mapping[str, Any]]) -> Preset:
+    """The Preset itself, or the one that `load_preset` reads with these sections laid over it."""
+    if not isinstance(preset, Preset):
+        return load_preset(preset, sections=sections)
+    if sections:
+        raise TypeError("overrides go with a preset's name or file; build the Preset with them")
+    return preset
+
+
 def preset_from_toml(text: str, source: str = "preset") -> Preset:
     """Read a resolved preset's text. Raises PresetError as `load_preset` does."""
     path = Path(source)

@@ -108,7 +108,7 @@ class _PolicyKind(_Section):
 
     @property
     def annealing_steps(self) -> int:
-        """Env steps until nothing about the policy changes any more."""
+        """Env steps over which the policy changes."""
         return 0
 
 
@@ -141,6 +141,11 @@ class LinearAnnealed(_PolicyKind):
     value_test: float
     nb_steps: int = Field(ge=1)
 
+    @property
+    def annealing_steps(self) -> int:
+        inner: int = self.inner_policy.chosen[1].annealing_steps
+        return max(self.nb_steps, inner)
+
     @model_validator(mode="after")
     def _check_attr(self) -> LinearAnnealed:
         name, inner = self.inner_policy.chosen
@@ -151,10 +156,6 @@ class LinearAnnealed(_PolicyKind):
                 f'attr = "{self.attr}" is nothing that {name} could anneal; expected {expected}'
             )
         return self
-
-    @property
-    def annealing_steps(self) -> int:
-        return max(self.nb_steps, self.inner_policy.chosen[1].annealing_steps)
 
 
 class _OneTable(_Section):

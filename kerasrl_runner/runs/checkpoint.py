@@ -15,13 +15,15 @@ import numpy as np
 from tqdm import tqdm
 
 from kerasrl_runner.engines.learner import EpisodeEvent, Learner, Listener, StepEvent, TrainingState
-from kerasrl_runner.errors import CheckpointError, RunError, diverged
-from kerasrl_runner.files.checkpoint import Checkpoint
+from kerasrl_runner.errors import CheckpointError, RunError, WeightsError, diverged
+from kerasrl_runner.files.checkpoint import Checkpoint, copy_file
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.runs.callbacks import CsvFile
 from kerasrl_runner.runs.evaluation import Evaluation
+from kerasrl_runner.weights.file import read_weights
 
-# Env steps after which an episode's end is missed: the cap of an evaluation's.
+# Env steps without an episode's end after which a warning is due, as many as an evaluation's
+# episode may take.
 LONG_EPISODE = 10_000
 
 
@@ -37,7 +39,7 @@ class Checkpoints(Listener):
         every: int,
     ) -> None:
         """`logs` by file name: a run that goes on cuts them back to where they were."""
-        self._folder = directory.checkpoint
+        self._directory = directory
         self._learner = learner
         self._evaluation = evaluation
         self._logs = logs
@@ -64,21 +66,30 @@ class Checkpoints(Listener):
 
         Raises:
             RunError: it cannot be written; the one before is whole.
-            TrainingDiverged: there is NaN or infinity in what would be kept; so it is.
+            TrainingDiverged: NaN or infinity would be kept; the one before stays.
         """
-        learner, environment = self._learner, self._learner.environment
+        self._directory.check_held()
+        learner, evaluation = self._learner, self._evaluation
         state = learner.state()
         for name, array in state.arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise diverged(f"{name} became NaN or infinite", learner.env_steps)
-        numbers: dict[str, Any] = {
-            "learner": state.numbers,
+        environment = learner.environment
+        scalars: dict[str, Any] = {
+            "learner": state.scalars,
             "environment": {"episode": environment.episode, "env_steps": environment.env_steps},
-            "evaluation": self._evaluation.numbers() if self._evaluation else None,
+            "evaluation": evaluation.state_dict() if evaluation else None,
             "logs": {name: log.synced_size() for name, log in self._logs.items()},
         }
-        replay = learner.replay
-        self._folder.write(state.arrays, numbers, replay.appended, replay.capacity, replay.entries)
+        best = evaluation.best if evaluation else None
+        self._directory.checkpoint.write(
+            state.arrays,
+            scalars,
+            appended=learner.replay.appended,
+            capacity=learner.replay.capacity,
+            entries=learner.replay.entries,
+            best=(best.env_steps, self._directory.best_file) if best else None,
+        )
 
 
 def restore(checkpoint: Checkpoint, learner: Learner) -> None:
@@ -87,23 +98,23 @@ def restore(checkpoint: Checkpoint, learner: Learner) -> None:
     Raises:
         CheckpointError: it is of another training.
     """
-    numbers = checkpoint.numbers
-    with _of_this_training():
+    scalars = checkpoint.scalars
+    with _explain_other_training():
         if checkpoint.entries is not None:
             learner.replay.refill(checkpoint.appended, checkpoint.entries)
-        learner.restore(TrainingState(checkpoint.arrays, numbers["learner"]))
-        learner.environment.episode = int(numbers["environment"]["episode"])
-        learner.environment.env_steps = int(numbers["environment"]["env_steps"])
+        learner.restore(TrainingState(checkpoint.arrays, scalars["learner"]))
+        learner.environment.episode = int(scalars["environment"]["episode"])
+        learner.environment.env_steps = int(scalars["environment"]["env_steps"])
 
 
 def restore_evaluation(checkpoint: Checkpoint, evaluation: Evaluation) -> None:
     """Put the evaluation where the checkpoint was taken. Raises CheckpointError as `restore`."""
-    with _of_this_training():
-        evaluation.restore(checkpoint.numbers["evaluation"])
+    with _explain_other_training():
+        evaluation.restore(checkpoint.scalars["evaluation"])
 
 
 @contextlib.contextmanager
-def _of_this_training() -> Iterator[None]:
+def _explain_other_training() -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -113,27 +124,36 @@ def _of_this_training() -> Iterator[None]:
         ) from error
 
 
-def cut_logs(directory: RunDirectory, checkpoint: Checkpoint) -> None:
-    """Cut the run's logs back to the checkpoint: what came after it is done again.
+def restore_files(checkpoint: Checkpoint, directory: RunDirectory) -> None:
+    """Put best.h5 and the logs back to the checkpoint: what came after it is done again.
 
     Raises:
-        CheckpointError: a log has lost what it held at the checkpoint.
+        CheckpointError: a log has lost what it held at the checkpoint, or the copy of the best
+            weights is damaged; nothing was changed then.
+        RunError: a file cannot be written.
     """
-    sizes = checkpoint.numbers.get("logs")
-    for path in (directory.log_file, directory.evaluation_file):
-        size = sizes.get(path.name, 0) if isinstance(sizes, dict) else None
-        if type(size) is not int or size < 0 or (size and not path.exists()):
-            raise CheckpointError(f"{path} is missing, or the checkpoint does not know its length.")
-        if not path.exists():
-            continue
-        if path.stat().st_size < size:
+    sizes: dict[str, int] = checkpoint.scalars["logs"]
+    for name, size in sizes.items():
+        path = directory.path / name
+        if not path.exists() or path.stat().st_size < size:
             raise CheckpointError(
-                f"{path} is shorter than at the checkpoint: {size} bytes were expected. Put it "
-                f"back from a copy, or start the run anew."
+                f"{path} is missing or shorter than at the checkpoint: {size} bytes were "
+                f"expected. Put it back from a copy, or start the run anew."
             )
+    # The best weights come first, so that they always belong to a row of evaluation.csv.
+    if checkpoint.best_file is None:
+        directory.best_file.unlink(missing_ok=True)
+    else:
+        try:
+            read_weights(checkpoint.best_file)
+        except WeightsError as error:
+            raise CheckpointError(f"the checkpoint is damaged: {error}") from error
+        copy_file(checkpoint.best_file, directory.best_file)
+    for name, size in sizes.items():
+        path = directory.path / name
         try:
             os.truncate(path, size)
         except OSError as error:
             raise RunError(
-                f"cannot write {path}: {error.strerror}. Let it be written to."
+                f"cannot write {path}: {error.strerror}. Make the file writable."
             ) from error

@@ -9,6 +9,7 @@ from typing import Any
 from kerasrl_runner.engines.greedy import Score, play
 from kerasrl_runner.engines.learner import Learner, Listener, StepEvent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.files.run_record import Best
 from kerasrl_runner.preset.schema import Evaluate
 from kerasrl_runner.runs.callbacks import CsvFile, TrainingClock
 
@@ -21,38 +22,57 @@ class Evaluation(Listener):
     def __init__(
         self,
         settings: Evaluate,
-        last_step: int,
         learner: Learner,
         environment: KerasRLEnvironment,
         clock: TrainingClock,
         log: CsvFile,
         save_best: Callable[[int, Score], None],
     ) -> None:
-        self.best: float | None = None  # mean return
+        self.best: Best | None = None  # The evaluation whose weights best.h5 holds.
         self._log = log
         self._settings = settings
-        self._last_step = last_step
         self._learner = learner
         self._environment = environment
         self._clock = clock
         self._save_best = save_best
         environment.nb_max_episode_steps = settings.nb_max_episode_steps
 
-    def numbers(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        environment = self._environment
-        counts = {"episode": environment.episode, "env_steps": environment.env_steps}
-        return {"best": self.best, **counts}
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: JSON."""
+        return {
+            "best": self.best.model_dump() if self.best else None,
+            "episode": self._environment.episode,
+            "env_steps": self._environment.env_steps,
+        }
 
-    def restore(self, numbers: dict[str, Any]) -> None:
-        """Go on from what `numbers` returned."""
-        self.best = None if numbers["best"] is None else float(numbers["best"])
-        self._environment.episode = int(numbers["episode"])
-        self._environment.env_steps = int(numbers["env_steps"])
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.best = None if state["best"] is None else Best(**state["best"])
+        self._environment.episode = int(state["episode"])
+        self._environment.env_steps = int(state["env_steps"])
 
     def on_step(self, event: StepEvent) -> None:
-        if event.env_steps % self._settings.every_steps and event.env_steps != self._last_step:
-            return
+        if event.env_steps % self._settings.every_steps == 0:
+            self._evaluate(event.env_steps)
+
+    def evaluate_last_step(self) -> None:
+        """Evaluate after a run's last step, unless `on_step` did.
+
+        No checkpoint knows of it, since it is none of a run's that goes on to more steps.
+        """
+        if self._learner.env_steps % self._settings.every_steps:
+            self._evaluate(self._learner.env_steps)
+
+    @property
+    def goal_reached(self) -> bool:
+        """Whether the return at which the training ends was reached."""
+        goal = self._settings.stop_at_return
+        return goal is not None and self.best is not None and self.best.mean_return >= goal
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _evaluate(self, env_steps: int) -> None:
         started = time.perf_counter()
         score = play(
             self._environment,
@@ -62,26 +82,18 @@ class Evaluation(Listener):
             stop=lambda: self._learner.stop_training,
         )
         if score is not None:
-            self._take(event.env_steps, score)
+            self._note(env_steps, score)
         self._clock.pause(time.perf_counter() - started)
 
-    @property
-    def reached(self) -> bool:
-        """Whether the return at which the training ends was seen."""
-        wanted = self._settings.stop_at_return
-        return wanted is not None and self.best is not None and self.best >= wanted
-
-    def close(self) -> None:
-        self._log.close()
-
-    def _take(self, env_steps: int, score: Score) -> None:
+    def _note(self, env_steps: int, score: Score) -> None:
         # Of equal scores the later one's weights have seen more.
-        is_best = self.best is None or score.mean_return >= self.best
-        if is_best:
-            self.best = score.mean_return
-            self._save_best(env_steps, score)
+        is_best = self.best is None or score.mean_return >= self.best.mean_return
+        # The row comes first, so that best.h5 always belongs to one, whatever happens between.
         self._log.write(
             [env_steps, score.mean_return, score.std_return, len(score.episodes), int(is_best)]
         )
-        if self.reached:
+        if is_best:
+            self._save_best(env_steps, score)
+            self.best = Best(mean_return=score.mean_return, env_steps=env_steps)
+        if self.goal_reached:
             self._learner.stop_training = True

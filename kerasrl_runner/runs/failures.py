@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 
-class FirstFailure:
-    """A context manager, entered for one act after the other: each is tried, whatever failed
-    before, and the first failure is kept, since those after it may come of it."""
+class Attempts:
+    """Runs one act after the other, whatever failed before, and keeps the first error.
+
+    The errors after the first may only be its consequences.
+    """
 
     def __init__(self) -> None:
-        self.failure: Exception | None = None
+        self.error: Exception | None = None
         self.interrupted = False
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: Any
-    ) -> bool:
-        if isinstance(error, Exception):
-            self.failure = self.failure or error
-        elif isinstance(error, KeyboardInterrupt):
+    def run(self, act: Callable[[], None]) -> bool:
+        """Run `act`; returns whether it came to its end."""
+        try:
+            act()
+        except KeyboardInterrupt:
             self.interrupted = True
+        except Exception as error:
+            self.error = self.error or error
         else:
-            return False
-        return True
+            return True
+        return False

@@ -9,7 +9,7 @@ from kerasrl_runner.engines.learner import Learner
 from kerasrl_runner.errors import CheckpointError, TrainingDiverged, WeightsError, diverged
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.runs.checkpoint import restore
-from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
+from kerasrl_runner.weights.file import WeightsFile, write_weights
 
 
 class KeptWeights:
@@ -23,23 +23,15 @@ class KeptWeights:
         self._learner = learner
         self._attributes = attributes
 
-    def best(self) -> dict[str, Any] | None:
-        """`mean_return` and `env_steps` of best.h5 in its own words; None where there is none."""
-        try:
-            attributes = read_weights(self._directory.best_file).attributes
-            mean_return = float(attributes["score"]["mean_return"])
-            return {"mean_return": mean_return, "env_steps": int(attributes["env_steps"])}
-        except (WeightsError, KeyError, TypeError, ValueError):
-            return None
-
     def save_best(self, env_steps: int, score: Score) -> None:
         """Replace best.h5. Raises RunError, and WeightsError where a weight is not finite."""
-        said = {
+        self._directory.check_held()
+        summary = {
             "mean_return": score.mean_return,
             "std_return": score.std_return,
             "episodes": len(score.episodes),
         }
-        weights = self._weights(env_steps, score=said)
+        weights = self._describe(env_steps, score=summary)
         write_weights(self._directory.best_file, weights, overwrite=True)
 
     def save_last(self, failure: Exception | None) -> None:
@@ -49,6 +41,7 @@ class KeptWeights:
             TrainingDiverged: they were no good, and `failure` did not say so.
             RunError: the file cannot be written.
         """
+        self._directory.check_held()
         env_steps = self._learner.env_steps
         if not isinstance(failure, TrainingDiverged):
             try:
@@ -58,7 +51,7 @@ class KeptWeights:
                 failure = None
         try:
             restore(self._directory.checkpoint.read(), self._learner)
-        except CheckpointError:  # the run has none: what was written before stays
+        except CheckpointError:  # The run has none: what was written before stays.
             pass
         else:
             self._write_last()
@@ -66,10 +59,10 @@ class KeptWeights:
             raise diverged("a weight became NaN or infinite", env_steps)
 
     def _write_last(self) -> None:
-        weights = self._weights(self._learner.env_steps)
+        weights = self._describe(self._learner.env_steps)
         write_weights(self._directory.weights_file, weights, overwrite=True)
 
-    def _weights(self, env_steps: int, **more: Any) -> WeightsFile:
+    def _describe(self, env_steps: int, **more: Any) -> WeightsFile:
         exported = self._learner.exported_weights()
         attributes = {**exported.attributes, **self._attributes, "env_steps": env_steps, **more}
         return WeightsFile(exported.layers, attributes)

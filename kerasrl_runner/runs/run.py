@@ -5,44 +5,37 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from kerasrl_runner.engines import build_learner
-from kerasrl_runner.engines.greedy import Score
 from kerasrl_runner.engines.learner import Learner, Listener, StepEvent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import EVALUATION
 from kerasrl_runner.errors import EnvironmentFailed, RunnerError, TrainingDiverged
-from kerasrl_runner.files.checkpoint import Checkpoint
-from kerasrl_runner.files.run_directory import (
+from kerasrl_runner.files.checkpoint import Checkpoint, copy_file
+from kerasrl_runner.files.run_directory import RunDirectory
+from kerasrl_runner.files.run_record import (
     FAILED,
     FINISHED,
     INTERRUPTED,
     RUNNING,
-    RunDirectory,
+    RunRecord,
+    Status,
 )
-from kerasrl_runner.preset import Preset, preset_to_toml
+from kerasrl_runner.preset import preset_to_toml
 from kerasrl_runner.runs.callbacks import CsvFile, CsvLog, Progress, TrainingClock
-from kerasrl_runner.runs.checkpoint import Checkpoints, cut_logs, restore, restore_evaluation
+from kerasrl_runner.runs.checkpoint import Checkpoints, restore, restore_evaluation, restore_files
 from kerasrl_runner.runs.evaluation import Evaluation
-from kerasrl_runner.runs.failures import FirstFailure
+from kerasrl_runner.runs.failures import Attempts
 from kerasrl_runner.runs.kept_weights import KeptWeights
-from kerasrl_runner.runs.record import command, hardware, versions
-from kerasrl_runner.runs.stopping import Stopping, without_signals
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """What a run was asked to be."""
-
-    preset: Preset
-    seed: int
-    engine: str
-    steps: int  # env steps in all
-    checkpoint_every: int  # env steps; 0: no checkpoints
+from kerasrl_runner.runs.provenance import command, hardware, versions
+from kerasrl_runner.runs.settings import Console, RunSettings
+from kerasrl_runner.weights.file import read_weights
 
 
 @dataclass(frozen=True)
@@ -65,149 +58,162 @@ class FitResult:
         return asdict(self)
 
 
-class Parts:
-    """What a run is made of before there is anything on disk: all refusals happen here."""
+class Run(Listener):
+    """One run: made of its settings, then executed in its run directory."""
 
-    def __init__(self, settings: RunSettings, render: bool = False) -> None:
-        """
+    def __init__(self, settings: RunSettings, console: Console) -> None:
+        """Make all that the run needs. What can be refused is refused here: nothing is on disk.
+
         Raises:
             PresetError, EnvironmentFailed: the preset names what cannot be made.
+            WeightsError: the initial weights cannot be read, or are of another network.
         """
-        self.settings = settings
-        preset, seed = settings.preset, settings.seed
+        self._settings = settings
+        self._console = console
+        preset, seed, path = settings.preset, settings.seed, settings.initial_weights
+        initial_weights = None if path is None else read_weights(path)
         self.learner: Learner = build_learner(
-            preset, seed, settings.engine, "human" if render else None
+            preset, seed, settings.engine, "human" if console.render else None
         )
-        self.evaluation_environment: KerasRLEnvironment | None = (
+        if initial_weights is not None:
+            self.learner.set_weights(initial_weights)
+        self._evaluation_environment: KerasRLEnvironment | None = (
             build_environment(preset, seed, EVALUATION) if preset.evaluate.every_steps else None
         )
-
-
-class Run(Listener):
-    """Trains, and keeps the run directory true; its lock is held by the caller."""
-
-    def __init__(
-        self,
-        parts: Parts,
-        directory: RunDirectory,
-        before: dict[str, Any] | None = None,
-        progress: bool = False,
-        stopping: Stopping = without_signals,
-    ) -> None:
-        """`before`: the run's record where it goes on, from its checkpoint."""
-        self.settings, self.learner, self.directory = parts.settings, parts.learner, directory
-        # Absolute, since an environment may change the working folder.
-        self._files = RunDirectory(directory.path.absolute())
-        origin = {
-            "preset": preset_to_toml(self.settings.preset),
-            "engine": self.settings.engine,
-            "seed": self.settings.seed,
-            "versions": versions(),
-        }
-        self._weights = KeptWeights(self._files, self.learner, origin)
-        self._parts = parts
-        self._before = before or {}
-        self._progress = progress
-        self._stopping = stopping
-        self._listeners: list[Listener] = [self]
         self._evaluation: Evaluation | None = None
-        self._stopped = False
-        self._best: dict[str, Any] | None = None  # mean_return, env_steps
-        self._started = time.perf_counter()
         self._clock = TrainingClock()
-        self._record: dict[str, Any] = {}
+        self._listeners: list[Listener] = [self]
+        self._stopped = False
 
-    def train(self) -> FitResult:
-        """Train to the end, to a signal or to a failure.
+    def execute(self, directory: RunDirectory, before: RunRecord | None = None) -> FitResult:
+        """Train to the end, to a stop or to a failure, and write what came of it.
+
+        Args:
+            directory: the run's, whose lock the caller holds.
+            before: the run's record, where it goes on from its checkpoint.
 
         Raises:
             RunnerError: for all that a user can cause. The status is then `failed`, unless the
                 run could not even begin: then what was there before stays.
+            KeyboardInterrupt: Ctrl-C that `console.stopping` left alone, or a second one. All
+                that could be written was written before.
         """
-        first, began = FirstFailure(), False
-        with self._stopping(self._stop):  # also while the weights are written
-            with first:
-                self._begin()
-                began = True
-                self._train()
-            stopped = self._stopped or first.interrupted or self.learner.interrupted
-            done = {"env_steps": self.learner.env_steps, "episodes": self.learner.episodes}
-            for listener in self._listeners:
-                with first:
-                    listener.close()
+        process = os.getpid()
+        # Absolute, since an environment may change the working folder.
+        self._files = RunDirectory(directory.path.absolute())
+        attempts = Attempts()
+        with self._console.stopping(self._stop):  # Also while the results are written.
+            began = attempts.run(partial(self._begin, before))
             if began:
-                with first:
-                    self._weights.save_last(first.failure)
-                with first:
-                    self._write_record(_status(first.failure, stopped), first.failure, **done)
-            told = first.failure
-            for environment in (self.learner.environment, self._parts.evaluation_environment):
+                attempts.run(self._train)
+            if os.getpid() != process and attempts.error is not None:
+                # The environment forked, and this is its child on the way out: the run is the
+                # parent's. Where the child asked for its end by sys.exit, it gets that.
+                cause = attempts.error.__cause__
+                raise cause if isinstance(cause, SystemExit) else attempts.error
+            for listener in self._listeners:
+                attempts.run(listener.close)
+            if began:
+                self._update_record()
+                attempts.run(lambda: self._weights.save_last(attempts.error))
+                attempts.run(lambda: self._write_end(attempts))
+            written_error = attempts.error
+            # The environments are closed last, since that may hang.
+            for environment in (self.learner.environment, self._evaluation_environment):
                 if environment is not None:
-                    with first:
-                        environment.close()  # the last, since it may hang
-            status = _status(first.failure, stopped)
-            if began and told is None and first.failure is not None:
-                with first:
-                    self._write_record(status, first.failure, **done)
-        if status == FAILED:
-            assert first.failure is not None
-            raise self._with_the_way_on(first.failure)
-        if not began:
+                    attempts.run(environment.close)
+            if began and attempts.error is not written_error:
+                attempts.run(lambda: self._write_end(attempts))
+        if attempts.error is not None and self._end_status(attempts) == FAILED:
+            raise self._add_advice(attempts.error, directory)
+        if attempts.interrupted or self.learner.interrupted:
             raise KeyboardInterrupt
-        return result_of(self.directory, self._record, status)
+        return result_of(directory, self._record)
 
     def on_step(self, event: StepEvent) -> None:
-        if self._stopped:  # a signal may have come before the loop began
+        if self._stopped:  # The signal may have come before the training began.
             self.learner.stop_training = True
 
-    def _begin(self) -> None:
+    def _begin(self, before: RunRecord | None) -> None:
         """Put all in place; run.json comes last: where it is, there is something to go on from.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged or of another training.
             RunError: a file cannot be written.
         """
+        settings, files = self._settings, self._files
+        files.remove_leftovers()
         checkpoint = None
-        self._files.remove_leftovers()
-        if self._before:
-            checkpoint = self._files.checkpoint.read()
+        if before is not None:
+            checkpoint = files.checkpoint.read()
             restore(checkpoint, self.learner)
-            cut_logs(self._files, checkpoint)
-            self._best = self._weights.best()
-        self._listen(checkpoint)
-        self._record = {
-            "command": command(),
-            "preset": self.settings.preset.name,
-            "preset_folder": str(self.settings.preset.folder or "") or None,
-            "engine": self.settings.engine,
-            "seed": self.settings.seed,
-            "steps": self.settings.steps,
-            "checkpoint_every": self.settings.checkpoint_every,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "process": os.getpid(),
+            self._keep_best_of_last_step(before)
+            restore_files(checkpoint, files)
+        origin = {
+            "preset": preset_to_toml(settings.preset),
+            "engine": settings.engine,
+            "seed": settings.seed,
             "versions": versions(),
-            "hardware": hardware(),
-            "threads": self.learner.threads,
         }
-        self._write_record(RUNNING)
+        self._weights = KeptWeights(files, self.learner, origin)
+        self._add_listeners(checkpoint)
+        earlier_versions = before.earlier_versions if before else []
+        if before and before.versions != versions():
+            earlier_versions = [*earlier_versions, before.versions]
+        self._seconds_before = before.wall_seconds if before else 0.0
+        self._began = time.perf_counter()
+        self._record = RunRecord(
+            status=RUNNING,
+            command=command(),
+            preset=settings.preset.name,
+            preset_folder=str(settings.preset.folder or "") or None,
+            engine=settings.engine,
+            seed=settings.seed,
+            steps=settings.steps,
+            checkpoint_every=settings.checkpoint_every,
+            started=datetime.now(UTC).isoformat(timespec="microseconds"),
+            process=os.getpid(),
+            versions=versions(),
+            earlier_versions=earlier_versions,
+            hardware=hardware(),
+            threads=self.learner.threads,
+        )
+        self._update_record()
+        files.write_record(self._record)
 
-    def _listen(self, checkpoint: Checkpoint | None) -> None:
-        settings, files = self.settings, self._files
+    def _keep_best_of_last_step(self, before: RunRecord) -> None:
+        """Keep best weights that a run of more steps does not have, under another name.
+
+        The evaluation at a run's last step is none of a longer run's, unless it is due there
+        anyway: going on to more steps takes it back.
+        """
+        best, every = before.best, self._settings.preset.evaluate.every_steps
+        if self._settings.steps == before.steps or best is None or best.env_steps % every == 0:
+            return
+        kept = self._files.path / f"best-{best.env_steps}.h5"
+        if not kept.exists():
+            copy_file(self._files.best_file, kept)
+            self._console.say(
+                f"The best weights so far (mean return {best.mean_return:.1f}) are of the former "
+                f"last step, which is not evaluated in a run of more steps; kept as {kept.name}."
+            )
+
+    def _add_listeners(self, checkpoint: Checkpoint | None) -> None:
+        settings, files = self._settings, self._files
         logs = {files.log_file.name: CsvFile(files.log_file, CsvLog.FIELDS)}
         self._listeners += [CsvLog(logs[files.log_file.name]), self._clock]
-        if self._progress:
+        if self._console.progress:
             self._listeners.append(Progress(settings.steps, self.learner.env_steps))
-        if self._parts.evaluation_environment is not None:
+        if self._evaluation_environment is not None:
             log = CsvFile(files.evaluation_file, Evaluation.FIELDS)
             logs[files.evaluation_file.name] = log
             self._evaluation = Evaluation(
                 settings.preset.evaluate,
-                settings.steps,
                 self.learner,
-                self._parts.evaluation_environment,
+                self._evaluation_environment,
                 self._clock,
                 log,
-                self._save_best,
+                self._weights.save_best,
             )
             self._listeners.append(self._evaluation)
             if checkpoint:
@@ -217,72 +223,77 @@ class Run(Listener):
                 files, self.learner, self._evaluation, logs, settings.checkpoint_every
             )
             if not checkpoint:
-                checkpoints.write()  # from the first step on there is something to go on from
-            self._listeners.append(checkpoints)  # the last: it keeps what the others made of it
+                checkpoints.write()  # From the first step on there is something to go on from.
+            self._listeners.append(checkpoints)  # The last: it keeps what the others made of it.
 
     def _train(self) -> None:
-        # A run may have been killed between its last checkpoint and its end.
-        reached = self._evaluation is not None and self._evaluation.reached
-        if self.learner.env_steps < self.settings.steps and not reached:
-            # What overflows shows in the loss or the Q values, and is told in better words.
-            with np.errstate(over="ignore", invalid="ignore"):
-                self.learner.train(self.settings.steps, self._listeners)
+        learner, steps, evaluation = self.learner, self._settings.steps, self._evaluation
+        # A resumed run may have been killed between its last checkpoint and its end.
+        at_end = learner.env_steps >= steps or (evaluation is not None and evaluation.goal_reached)
+        # What overflows shows in the loss or the Q values, which raise TrainingDiverged.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not at_end:
+                learner.train(steps, self._listeners)
+            if evaluation is not None and learner.env_steps == steps and not learner.interrupted:
+                evaluation.evaluate_last_step()
 
     def _stop(self) -> None:
         self._stopped = True
         self.learner.stop_training = True
 
-    def _save_best(self, env_steps: int, score: Score) -> None:
-        self._weights.save_best(env_steps, score)
-        self._best = {"mean_return": score.mean_return, "env_steps": env_steps}
-
-    def _write_record(self, status: str, failure: Exception | None = None, **done: int) -> None:
-        explained = isinstance(failure, RunnerError)
-        named = f"{type(failure).__name__}: {failure}"
-        best = {"weights": str(self.directory.best_file), **self._best} if self._best else None
-        before = float(self._before.get("wall_seconds") or 0.0)
-        self._record |= {
-            "status": status,
-            "error": None if failure is None else str(failure) if explained else named,
-            "env_steps": done.get("env_steps", self.learner.env_steps),
-            "episodes": done.get("episodes", self.learner.episodes),
-            "wall_seconds": before + time.perf_counter() - self._started,
+    def _update_record(self) -> None:
+        """Note how far the run has come."""
+        changes = {
+            "env_steps": self.learner.env_steps,
+            "episodes": self.learner.episodes,
+            "wall_seconds": self._seconds_before + time.perf_counter() - self._began,
             "env_steps_per_second": self._clock.env_steps_per_second,
-            "best": best,
+            "best": self._evaluation.best if self._evaluation else None,
         }
-        self._files.write(self._record)
+        self._record = self._record.model_copy(update=changes)
 
-    def _with_the_way_on(self, failure: Exception) -> Exception:
-        """The failure, and how to go on where that could help."""
-        hopeless = isinstance(failure, TrainingDiverged) or not isinstance(failure, RunnerError)
-        begun = self._files.record_file.exists() and self._files.checkpoint.exists()
-        if hopeless or not begun:
-            return failure
-        told = type(failure)(
-            f"{failure} Then go on: kerasrl-run fit --resume {self.directory.path}"
-        )
-        return told.with_traceback(failure.__traceback__)
+    def _write_end(self, attempts: Attempts) -> None:
+        error = attempts.error
+        text = str(error) if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
+        changes = {"status": self._end_status(attempts), "error": None if error is None else text}
+        self._record = self._record.model_copy(update=changes)
+        self._files.check_held()
+        self._files.write_record(self._record)
+
+    def _end_status(self, attempts: Attempts) -> Status:
+        interrupted = self._stopped or attempts.interrupted or self.learner.interrupted
+        # Ctrl-C on a terminal reaches a simulator too: that it fails then is no failure.
+        only_interrupted = interrupted and isinstance(attempts.error, EnvironmentFailed)
+        if attempts.error is not None and not only_interrupted:
+            return FAILED
+        return INTERRUPTED if interrupted else FINISHED
+
+    def _add_advice(self, error: Exception, directory: RunDirectory) -> Exception:
+        """The error, with how to go on where that could help."""
+        can_go_on = self._files.record_file.exists() and self._files.checkpoint.exists()
+        if isinstance(error, TrainingDiverged) or not isinstance(error, RunnerError):
+            return error
+        if not can_go_on:
+            return error
+        advised = type(error)(f"{error} Then go on: kerasrl-run fit --resume {directory.path}")
+        return advised.with_traceback(error.__traceback__)
 
 
-def _status(failure: Exception | None, stopped: bool) -> str:
-    # Ctrl-C on a terminal reaches a simulator too: that it fails then is no failure.
-    if failure is not None and not (stopped and isinstance(failure, EnvironmentFailed)):
-        return FAILED
-    return INTERRUPTED if stopped else FINISHED
-
-
-def result_of(directory: RunDirectory, record: dict[str, Any], status: str) -> FitResult:
+def result_of(directory: RunDirectory, record: RunRecord) -> FitResult:
     """The result that a run's record tells."""
+    best = None
+    if record.best:
+        best = {**record.best.model_dump(), "weights": str(directory.path / record.best.weights)}
     return FitResult(
         run=str(directory.path),
-        status=status,
-        preset=record["preset"],
-        engine=record["engine"],
-        seed=record["seed"],
-        env_steps=record["env_steps"],
-        episodes=record["episodes"],
-        wall_seconds=record["wall_seconds"],
-        env_steps_per_second=record["env_steps_per_second"],
+        status=record.status,
+        preset=record.preset,
+        engine=record.engine,
+        seed=record.seed,
+        env_steps=record.env_steps,
+        episodes=record.episodes,
+        wall_seconds=record.wall_seconds,
+        env_steps_per_second=record.env_steps_per_second,
         weights=str(directory.weights_file) if directory.weights_file.exists() else None,
-        best=record["best"],
+        best=best,
     )

@@ -15,13 +15,14 @@ from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment, check_rendering
 from kerasrl_runner.environments.rendering import can_open_window
 from kerasrl_runner.environments.seeds import TEST, check_seed
-from kerasrl_runner.errors import RunError, UsageError, WeightsError, shortened
+from kerasrl_runner.errors import RunError, UsageError, WeightsError, shortened, whole_number
 from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_finished
 from kerasrl_runner.pictures.video import check_video_path, video
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
 from kerasrl_runner.preset.modules import modules_of
 from kerasrl_runner.runs.stopping import Stopping, without_signals
+from kerasrl_runner.runs.streams import borrowed_streams
 from kerasrl_runner.weights.file import WeightsFile, read_weights
 
 
@@ -111,8 +112,8 @@ def _of_file(path: Path, named: Preset | None, origin: str, run: RunDirectory | 
     if "preset" in weights.attributes:
         recorded = preset_from_toml(str(weights.attributes["preset"]), str(path))
         if run is not None:
-            folder = run.record().get("preset_folder")
-            recorded._folder = Path(folder) if isinstance(folder, str) and folder else None
+            folder = run.record().preset_folder
+            recorded._folder = Path(folder) if folder else None
     if named is None and recorded is None:
         raise UsageError(f"{path} does not say which preset it is of; give --preset.")
     if named is not None and recorded is not None and named.env.id != recorded.env.id:
@@ -215,3 +216,36 @@ def _record_episode(environment: KerasRLEnvironment, played: list[Episode]) -> N
                 environment.episode_return, environment.episode_length, environment.episode_seed
             )
         )
+
+
+def test(
+    preset: str | Path | Preset | None = None,
+    *,
+    run: str | None = None,
+    weights: str | Path | None = None,
+    engine: str | None = None,
+    episodes: int | None = None,
+    seed: int = 0,
+    visualize: bool = False,
+    video: str | Path | None = None,
+) -> TestResult:
+    """Play greedy episodes; what is tested is chosen as by `kerasrl-run test`.
+
+    Args:
+        engine: instead of the one that trained the weights.
+
+    Raises:
+        RunnerError: for all that a caller can fix; its message says how.
+    """
+    with borrowed_streams():
+        return play_subject(
+            find_subject(preset, run, weights),
+            engine=engine,
+            episodes=None if episodes is None else whole_number("--episodes", episodes),
+            seed=check_seed(seed),
+            visualize=visualize,
+            video_file=Path(video) if video is not None else None,
+        )
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions of this name

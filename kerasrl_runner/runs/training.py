@@ -2,185 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
-from kerasrl_runner.engines import DEFAULT_ENGINE, check_engine
-from kerasrl_runner.environments.seeds import check_seed
-from kerasrl_runner.errors import RunError, UsageError
+from kerasrl_runner.engines import DEFAULT_ENGINE, packages_of
+from kerasrl_runner.errors import RunError, UsageError, whole_number
 from kerasrl_runner.files.lock import locked
-from kerasrl_runner.files.run_directory import FINISHED, RunDirectory, find_run, new_run
-from kerasrl_runner.preset import Preset, preset_from_toml, preset_to_toml
-from kerasrl_runner.runs.record import versions
-from kerasrl_runner.runs.run import FitResult, Parts, Run, RunSettings, result_of
-from kerasrl_runner.runs.stopping import Stopping, without_signals
-from kerasrl_runner.weights.file import read_weights
-
-# Some seconds of training, and about ten milliseconds to write (benchmarks/README.md).
-CHECKPOINT_EVERY = 5_000
+from kerasrl_runner.files.run_directory import RunDirectory, find_run, new_run
+from kerasrl_runner.files.run_record import FINISHED, RunRecord
+from kerasrl_runner.preset import Preset, choose_preset, preset_from_toml, preset_to_toml
+from kerasrl_runner.runs.provenance import versions
+from kerasrl_runner.runs.run import FitResult, Run, result_of
+from kerasrl_runner.runs.settings import CHECKPOINT_EVERY, Console, RunSettings
+from kerasrl_runner.runs.streams import borrowed_streams
 
 
-# What going on needs of run.json.
-_RECORDED: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("status", "preset", "engine"), str),
-    **dict.fromkeys(("seed", "steps", "checkpoint_every", "env_steps", "episodes"), int),
-    "versions": dict,
-    "wall_seconds": (int, float),
-    "env_steps_per_second": (int, float, NoneType),
-    "best": (dict, NoneType),
-}
-
-
-def train(
-    preset: Preset,
+def fit(
+    preset: str | Path | Preset,
     *,
     seed: int = 0,
     steps: int | None = None,
     engine: str = DEFAULT_ENGINE,
-    run_dir: Path | None = None,
-    initial_weights: Path | None = None,
+    run_dir: str | Path | None = None,
+    initial_weights: str | Path | None = None,
     checkpoint_every: int = CHECKPOINT_EVERY,
-    render: bool = False,
     progress: bool = False,
-    stopping: Stopping = without_signals,
+    **overrides: Mapping[str, Any],
 ) -> FitResult:
     """Train a preset into a new run directory.
 
+    Python's and NumPy's global random streams are afterwards as they were before. TensorFlow keeps
+    the seed and the number of threads (KERASRL_THREADS, else 1) that the training gave it.
+
     Args:
+        preset: a shipped preset's name, a .toml file or a Preset.
+        seed: seeds everything random.
         steps: env steps instead of the preset's `fit.nb_steps`.
+        engine: "compiled", "keras-rl" or "reference".
+        run_dir: the run's own folder, new or empty; else a new one under runs/.
         initial_weights: a weights file to begin with, for the online and the target network.
         checkpoint_every: env steps between checkpoints, which are taken at ends of episodes;
             0 takes none, and the run cannot be resumed.
-        render: show the training in a window.
         progress: a progress line on stderr, where that is a terminal.
+        overrides: sections to lay over the preset's: `fit("cartpole", agent={"gamma": 0.95})`.
 
     Raises:
-        RunnerError: for all that a user can cause; where training had begun, the run's status is
-            `failed` and its best weights are kept.
+        RunnerError: for all that a caller can fix; its message says how. Where training had
+            begun, the run's status is `failed` and its best weights are kept.
+        KeyboardInterrupt: Ctrl-C, after weights, logs and record were written.
     """
-    _check(engine, steps, seed, checkpoint_every)
-    given = read_weights(initial_weights) if initial_weights is not None else None
-    settings = RunSettings(preset, seed, engine, steps or preset.fit.nb_steps, checkpoint_every)
-    parts = Parts(settings, render)
-    if given is not None:
-        parts.learner.set_weights(given)
-    # All that could be refused was refused: from here on there is something on disk.
-    with new_run(preset.name, preset_to_toml(preset), run_dir) as directory:
-        return Run(parts, directory, progress=progress, stopping=stopping).train()
+    chosen = choose_preset(preset, overrides)
+    settings = RunSettings(
+        preset=chosen,
+        steps=chosen.fit.nb_steps if steps is None else steps,
+        seed=seed,
+        engine=engine,
+        checkpoint_every=checkpoint_every,
+        initial_weights=None if initial_weights is None else Path(initial_weights),
+    )
+    run_folder = None if run_dir is None else Path(run_dir)
+    return begin_run(settings, run_folder, Console(progress=progress))
 
 
 def resume(
-    run: str,
+    run: str | Path,
     *,
     steps: int | None = None,
-    expected: dict[str, Any] | None = None,
+    other_versions: bool = False,
     progress: bool = False,
-    stopping: Stopping = without_signals,
-    render: bool = False,
-    say: Callable[[str], None] = lambda message: None,
 ) -> FitResult:
-    """Go on with a run from its last checkpoint, as if it had never been stopped.
+    """Go on with a run from its last checkpoint, to the same end as if it had not been stopped.
 
     Args:
-        run: a run directory, its name, a unique prefix, or "latest".
+        run: a run directory, its name, a unique prefix of it, or "latest".
         steps: env steps in all, where more are wanted than the run was begun with.
-        expected: what the caller takes the run to be: `preset`, `seed`, `engine`.
+        other_versions: go on though TensorFlow, NumPy or another package that computes has
+            another version; the record then lists both.
+        progress: a progress line on stderr, where that is a terminal.
 
     Returns:
-        The finished run's own result, if there is nothing left to do.
+        The run's own result, where nothing is left to train.
 
     Raises:
-        RunError: no such run, another process writes it, or it is not what was expected.
-        CheckpointError: it has no checkpoint, or a damaged one.
+        RunnerError: for all that a caller can fix; its message says how.
+        KeyboardInterrupt: Ctrl-C, after weights, logs and record were written.
     """
-    directory = find_run(run)
-    with locked(directory.path):
+    return continue_run(
+        str(run), steps=steps, other_versions=other_versions, console=Console(progress=progress)
+    )
+
+
+def begin_run(settings: RunSettings, run_dir: Path | None, console: Console) -> FitResult:
+    """Train into a new run directory. Raises as `fit`."""
+    with borrowed_streams():
+        run = Run(settings, console)
+        preset = settings.preset
+        with new_run(preset.name, preset_to_toml(preset), run_dir) as directory:
+            return run.execute(directory)
+
+
+def continue_run(
+    name: str,
+    *,
+    steps: int | None,
+    other_versions: bool,
+    console: Console,
+    expected: Mapping[str, Any] | None = None,
+) -> FitResult:
+    """Go on with a run. Raises as `resume`.
+
+    Args:
+        expected: what the caller takes the run to be: `preset`, `seed`, `engine`; a difference
+            raises RunError.
+    """
+    directory = find_run(name)
+    with borrowed_streams(), locked(directory.path):
         record = directory.record()
-        preset = _preset_of(directory, record)
-        _check_same(directory, record, preset, expected or {})
-        target = _target_steps(record, steps)
-        if record["status"] == FINISHED and target == record["steps"]:
-            say(f"The run {directory.path} is finished; --steps trains it for more.")
-            return result_of(directory, record, FINISHED)
+        preset = _read_preset(directory, record)
+        target = record.steps if steps is None else whole_number("--steps", steps)
         settings = RunSettings(
-            preset, record["seed"], record["engine"], target, record["checkpoint_every"]
+            preset=preset,
+            steps=target,
+            seed=record.seed,
+            engine=record.engine,
+            checkpoint_every=record.checkpoint_every,
         )
-        parts = Parts(settings, render)
-        return Run(parts, directory, before=record, progress=progress, stopping=stopping).train()
+        differences = _compare_request(record, preset, expected or {})
+        if differences:
+            raise RunError(
+                f"the run {directory.path} cannot go on as asked: {'; '.join(differences)}. Resume "
+                f"it with what it was begun with, or begin a new run."
+            )
+        if target < record.steps:
+            raise UsageError(
+                f"--steps: a run that goes on may get more env steps, not fewer; it was begun with "
+                f"{record.steps}, received {target}."
+            )
+        reason = _nothing_left(directory, record, preset, target)
+        if reason:
+            console.say(reason)
+            return result_of(directory, record)
+        differences = _compare_versions(record)
+        if differences and not other_versions:
+            raise RunError(
+                f"the run {directory.path} would go on with other versions of what computes: "
+                f"{'; '.join(differences)}. It may not end as it would have: install the former "
+                f"versions, or go on all the same by --other-versions (from Python "
+                f"other_versions=True)."
+            )
+        return Run(settings, console).execute(directory, before=record)
 
 
-def _check(engine: str, steps: int | None, seed: int, checkpoint_every: int) -> None:
-    check_engine(engine)
-    if steps is not None and steps < 1:
-        raise UsageError(f"--steps: expected 1 or more env steps, received {steps}.")
-    if checkpoint_every < 0:
-        raise UsageError(
-            f"--checkpoint-every: expected env steps, or 0 for no checkpoints; received "
-            f"{checkpoint_every}."
-        )
-    check_seed(seed)
-
-
-def _preset_of(directory: RunDirectory, record: dict[str, Any]) -> Preset:
-    for key, kind in _RECORDED.items():
-        if not isinstance(record.get(key), kind):
-            raise RunError(f"{directory.path}/run.json: {key} is missing or of a wrong type.")
-    _check(record["engine"], record["steps"], record["seed"], record["checkpoint_every"])
+def _read_preset(directory: RunDirectory, record: RunRecord) -> Preset:
     try:
         text = directory.preset_file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {directory.preset_file}: {error}.") from error
     preset = preset_from_toml(text, str(directory.preset_file))
-    folder = record.get("preset_folder")
-    preset._folder = Path(folder) if isinstance(folder, str) else None
+    preset._folder = Path(record.preset_folder) if record.preset_folder else None
     return preset
 
 
-def _check_same(
-    directory: RunDirectory, record: dict[str, Any], preset: Preset, expected: dict[str, Any]
-) -> None:
-    """Raises RunError with every difference between the run and what is asked for now."""
+def _nothing_left(
+    directory: RunDirectory, record: RunRecord, preset: Preset, target: int
+) -> str | None:
+    """Why there is nothing to train, in words; None where there is."""
+    if record.status != FINISHED:
+        return None
+    goal, best = preset.evaluate.stop_at_return, record.best
+    if goal is not None and best is not None and best.mean_return >= goal:
+        return (
+            f"The run {directory.path} reached its goal after {best.env_steps} env steps: a mean "
+            f"return of {best.mean_return:.1f}, where evaluate.stop_at_return is {goal}. It "
+            f"trains no further. To train on, begin a new run with a higher goal and with its "
+            f"weights: --set evaluate.stop_at_return=... --initial-weights "
+            f"{directory.weights_file}"
+        )
+    if target == record.steps:
+        return f"The run {directory.path} is finished; --steps trains it for more."
+    return None
+
+
+def _compare_request(record: RunRecord, preset: Preset, expected: Mapping[str, Any]) -> list[str]:
+    """Every difference between the run and what the caller takes it to be."""
     differences = [
-        f"{key} is {record[key]!r}, not {expected[key]!r}"
-        for key in ("seed", "engine")
-        if key in expected and expected[key] != record[key]
+        f"{key} is {value!r}, not {expected[key]!r}"
+        for key, value in (("seed", record.seed), ("engine", record.engine))
+        if key in expected and expected[key] != value
     ]
     if "preset" in expected:
-        ours, theirs = _flat(preset.model_dump()), _flat(expected["preset"].model_dump())
+        own = _flatten_keys(preset.model_dump())
+        other = _flatten_keys(expected["preset"].model_dump())
         differences += [
-            f"{key} is {ours.get(key)!r}, not {theirs.get(key)!r}"
-            for key in sorted({**ours, **theirs})
-            if ours.get(key) != theirs.get(key)
+            f"{key} is {own.get(key)!r}, not {other.get(key)!r}"
+            for key in sorted({**own, **other})
+            if own.get(key) != other.get(key)
         ]
-    differences += [
-        f"{package} was {record['versions'].get(package)}, now it is {version}"
-        for package, version in versions().items()
-        if record["versions"].get(package) != version
+    return differences
+
+
+def _compare_versions(record: RunRecord) -> list[str]:
+    """Every package whose other version may compute other numbers than the run's so far."""
+    before, now = dict(record.versions), versions()
+    for found in (before, now):  # Python's sum of floats, for one, changed with 3.12.
+        found["python"] = ".".join(found.get("python", "").split(".")[:2])
+    return [
+        f"{package} was {before.get(package)}, now it is {now[package]}"
+        for package in ("python", *packages_of(record.engine))
+        if before.get(package) != now[package]
     ]
-    if differences:
-        raise RunError(
-            f"the run {directory.path} cannot go on as asked: {'; '.join(differences)}. Resume it "
-            f"with what it was begun with, or begin a new run."
-        )
 
 
-def _flat(part: Any, prefix: str = "") -> dict[str, Any]:
+def _flatten_keys(part: Any, prefix: str = "") -> dict[str, Any]:
     """{"agent.gamma": 0.99, ...} of nested dicts."""
     if not isinstance(part, dict):
         return {prefix: part}
     flat: dict[str, Any] = {}
     for key, value in part.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
+        flat |= _flatten_keys(value, f"{prefix}.{key}" if prefix else key)
     return flat
-
-
-def _target_steps(record: dict[str, Any], steps: int | None) -> int:
-    begun_with: int = record["steps"]
-    if steps is not None and steps < begun_with:
-        raise UsageError(
-            f"--steps: a run that goes on may get more env steps, not fewer; it was begun with "
-            f"{begun_with}, received {steps}."
-        )
-    return begun_with if steps is None else steps

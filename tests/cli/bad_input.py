@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from records import write_record
 
 from kerasrl_runner.preset import load_preset, preset_to_toml
 from kerasrl_runner.weights.file import Layer, WeightsFile, write_weights
@@ -113,9 +113,7 @@ def other_suffix(folder: Path) -> None:
 
 def two_runs(folder: Path) -> None:
     for name in ("pole-1", "pole-2"):
-        (folder / "runs" / name).mkdir(parents=True)
-        record = {"status": "running", "preset": "cartpole"}
-        (folder / "runs" / name / "run.json").write_text(json.dumps(record))
+        write_record(folder / "runs" / name, status="running")
 
 
 def not_hdf5(folder: Path) -> None:

@@ -1,15 +1,15 @@
-"""Checkpoints on disk: the newest whole one, its entries in segments, every damage noticed."""
+"""Checkpoints on disk: the newest whole one, its entries in segments, no damage unnoticed."""
 
 from __future__ import annotations
 
-import json
+import shutil
 
 import numpy as np
 import pytest
 
 from kerasrl_runner.errors import CheckpointError, RunError
 from kerasrl_runner.files import atomic
-from kerasrl_runner.files.checkpoint import CheckpointFolder, checksum
+from kerasrl_runner.files.checkpoint import Checkpoint, CheckpointFolder
 
 CAPACITY = 10
 
@@ -22,7 +22,13 @@ def write(folder: CheckpointFolder, appended: int, weight: float = 0.0) -> list[
         asked.append(first)
         return {"number": np.arange(first, appended), "flag": np.arange(first, appended) % 2 == 0}
 
-    folder.write({"weights": np.full(3, weight)}, {"step": appended}, appended, CAPACITY, entries)
+    folder.write(
+        {"weights": np.full(3, weight)},
+        {"step": appended},
+        appended=appended,
+        capacity=CAPACITY,
+        entries=entries,
+    )
     return asked
 
 
@@ -39,7 +45,7 @@ def test_what_was_written_is_read(folder):
     write(folder, 4, weight=2.5)
     read = folder.read()
     assert read.arrays["weights"].tolist() == [2.5] * 3
-    assert read.numbers == {"step": 4}
+    assert read.scalars == {"step": 4}
     assert read.appended == 4
     assert read.entries["number"].tolist() == [0, 1, 2, 3]
     assert read.entries["flag"].tolist() == [True, False, True, False]
@@ -118,35 +124,6 @@ def test_without_a_checkpoint_it_says_how_that_came(folder):
         folder.read()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"format": 2},
-        {"serial": -1},
-        {"appended": 5},
-        {"appended": 10**30},
-        {"appended": True},
-        {"capacity": "10"},
-        {"segments": ["../../etc/passwd"]},
-        {"segments": ["replay-0-3.npz"]},
-        {"segments": [3]},
-        {"segments": {}},
-        {"state": "/etc/passwd"},
-        {"state": "state-7.npz"},
-        {"numbers": []},
-    ],
-    ids=str,
-)
-def test_a_manifest_that_no_training_wrote_is_refused(folder, change):
-    write(folder, 4)
-    manifest = folder.path / "checkpoint.json"
-    forged = json.loads(manifest.read_text()) | change
-    del forged["checksum"]
-    manifest.write_text(json.dumps(forged | {"checksum": checksum(forged)}))
-    with pytest.raises(CheckpointError, match=r"not what a training writes|no such|No such"):
-        folder.read()
-
-
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, "\udcff", '{"format": 1}'])
 def test_a_manifest_that_is_none_is_refused(folder, text):
     write(folder, 4)
@@ -155,14 +132,11 @@ def test_a_manifest_that_is_none_is_refused(folder, text):
         folder.read()
 
 
-def test_every_changed_digit_of_the_manifest_is_noticed(folder):
+def test_the_checkpoint_of_another_layout_is_refused(folder, monkeypatch):
     write(folder, 4)
-    manifest = folder.path / "checkpoint.json"
-    whole = manifest.read_bytes()
-    for place in [i for i, byte in enumerate(whole) if chr(byte).isdigit()]:
-        manifest.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(CheckpointError):
-            folder.read()
+    monkeypatch.setattr("kerasrl_runner.files.checkpoint._FORMAT", 10**6)
+    with pytest.raises(CheckpointError, match="of another version of kerasrl-runner"):
+        folder.read()
 
 
 def test_a_missing_segment_is_named(folder):
@@ -178,4 +152,64 @@ def test_a_segment_in_anothers_place_is_noticed(folder):
     write(folder, 6)
     (folder.path / "replay-4-6.npz").write_bytes((folder.path / "replay-0-4.npz").read_bytes())
     with pytest.raises(CheckpointError, match="does not hold 2 entries"):
+        folder.read()
+
+
+def test_the_best_weights_are_kept_as_they_were(folder, tmp_path):
+    best_file = tmp_path / "best.h5"
+
+    def write_with_best(env_steps: int) -> None:
+        folder.write({}, {}, appended=0, capacity=1, entries=dict, best=(env_steps, best_file))
+
+    best_file.write_bytes(b"of step 5")
+    write_with_best(5)
+    best_file.write_bytes(b"of step 9, and no checkpoint since")
+    assert folder.read().best_file.read_bytes() == b"of step 5"
+    write_with_best(9)
+    assert folder.read().best_file.read_bytes() == b"of step 9, and no checkpoint since"
+    assert files(folder) == {"checkpoint.json", "state-1.npz", "best-9.h5"}
+
+
+def content_of(checkpoint: Checkpoint) -> tuple:
+    columns = (checkpoint.arrays, checkpoint.entries or {})
+    arrays = [{k: (v.dtype, v.shape, v.tobytes()) for k, v in c.items()} for c in columns]
+    return arrays, checkpoint.scalars, checkpoint.appended
+
+
+def test_damage_is_refused_or_changes_nothing(folder, tmp_path):
+    """Truncated, a bit or twenty bytes changed, bytes missing; in every file, 280 times."""
+    for appended in (3, 5, 8):
+        write(folder, appended, weight=1.5)
+    expected = content_of(folder.read())
+    generator = np.random.default_rng(0)
+    case, names = CheckpointFolder(tmp_path / "case"), sorted(files(folder))
+    refused = 0
+    for number in range(280):
+        shutil.copytree(folder.path, case.path, dirs_exist_ok=True)
+        path = case.path / names[number % len(names)]
+        content = bytearray(path.read_bytes())
+        place = int(generator.integers(len(content)))
+        if number % 4 == 0:
+            del content[place:]
+        elif number % 4 == 1:
+            content[place] ^= 1 << int(generator.integers(8))
+        elif number % 4 == 2:
+            content[place : place + 20] = generator.bytes(20)
+        else:
+            del content[place : place + int(generator.integers(1, 50))]
+        path.write_bytes(content)
+        try:
+            read = case.read()
+        except CheckpointError as error:
+            assert len(str(error)) < 1_000  # noqa: PT017
+            refused += 1
+        else:  # A date of the archive, or another byte that says nothing.
+            assert content_of(read) == expected
+    assert refused > 200
+
+
+def test_pickled_objects_are_never_loaded(folder):
+    write(folder, 4)
+    np.savez(folder.path / "state-0.npz", weights=np.array([{"a": 1}], object))
+    with pytest.raises(CheckpointError, match="pickle"):
         folder.read()

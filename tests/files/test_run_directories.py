@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import pytest
 from commands import python
+from records import RECORD, write_record
 
 from kerasrl_runner.errors import RunError
 from kerasrl_runner.files.run_directory import (
-    FAILED,
-    FINISHED,
-    RUNNING,
-    RunDirectory,
     all_runs,
     find_run,
     new_run,
@@ -23,11 +23,9 @@ from kerasrl_runner.files.run_directory import (
 def record_run():
     """Write a run of a name, minute and status into the runs folder."""
 
-    def record(name, minute=0, status=FINISHED, preset="cartpole"):
-        directory = RunDirectory(runs_folder() / name)
-        started = f"2026-01-01T10:{minute:02}:00+0000"
-        directory.write({"status": status, "preset": preset, "started": started})
-        return directory
+    def record(name, minute=0, **changes):
+        started = f"2026-01-01T10:{minute:02}:00.000000+00:00"
+        return write_record(runs_folder() / name, started=started, **changes)
 
     return record
 
@@ -114,15 +112,15 @@ def test_no_runs_folder_means_no_runs():
 def test_the_newest_finished_run_of_a_preset(record_run):
     record_run("taxi", 1, preset="taxi")
     record_run("pole", 2)
-    record_run("failed", 3, status=FAILED)
-    record_run("running", 4, status=RUNNING)
+    record_run("failed", 3, status="failed")
+    record_run("running", 4, status="running")
     assert newest_finished().path.name == "pole"
     assert newest_finished("taxi").path.name == "taxi"
     assert newest_finished("pong") is None
 
 
 def test_a_run_is_found_by_directory_name_prefix_or_latest(record_run):
-    old, new = record_run("cartpole-1", 1), record_run("taxi-1", 2, status=RUNNING)
+    old, new = record_run("cartpole-1", 1), record_run("taxi-1", 2, status="running")
     assert find_run(str(old.path)) == old
     assert find_run("cartpole-1") == old
     assert find_run("cart") == old
@@ -156,16 +154,56 @@ def test_latest_of_nothing_is_refused():
         find_run("latest")
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", "\ufffd"])
-def test_a_folder_without_a_readable_record_is_no_run(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "it has no run.json"),
+        ("{", "Invalid JSON"),
+        ("[]", "should be an object"),
+        ("\udcff", "Invalid JSON"),
+        ({"seed": "4"}, "seed: Input should be a valid integer"),
+        ({"steps": None}, "steps"),
+        ({"versions": []}, "versions"),
+        ({"status": "asleep"}, "status"),
+        ({"wall_seconds": "long"}, "wall_seconds"),
+        ({"best": "best.h5"}, "best"),
+    ],
+    ids=str,
+)
+def test_a_folder_without_a_readable_record_is_no_run(tmp_path, content, words):
+    if isinstance(content, dict):
+        content = json.dumps(RECORD | content)
     if content is not None:
-        (tmp_path / "run.json").write_text(content, encoding="utf-16")
-    with pytest.raises(RunError, match=r"run\.json"):
+        (tmp_path / "run.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(RunError, match=r"run\.json") as refused:
         find_run(str(tmp_path))
+    assert words in str(refused.value)
 
 
 def test_a_record_is_replaced_as_a_whole(record_run):
     directory = record_run("a")
-    directory.write({"status": FAILED})
-    assert directory.record() == {"status": FAILED}
+    directory.write_record(directory.record().model_copy(update={"status": "failed"}))
+    assert directory.record().status == "failed"
     assert [path.name for path in directory.path.iterdir()] == ["run.json"]
+
+
+def test_a_run_that_ends_while_its_record_is_read_is_not_interrupted(record_run, monkeypatch):
+    directory = record_run("a", status="running")
+
+    def has_just_ended(path):
+        record_run("a", status="finished")
+        return False
+
+    monkeypatch.setattr("kerasrl_runner.files.run_directory.is_locked", has_just_ended)
+    assert directory.record().status == "finished"
+
+
+def test_a_directory_that_was_deleted_or_replaced_is_no_longer_held(tmp_path):
+    run_dir = tmp_path / "run"
+    with new_run("x", "", run_dir) as directory:
+        directory.check_held()
+        os.rename(run_dir, tmp_path / "moved")
+        for make_another in (lambda: None, run_dir.mkdir, (run_dir / "run.lock").touch):
+            make_another()
+            with pytest.raises(RunError, match="was deleted or moved while the run was going on"):
+                directory.check_held()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -225,5 +226,68 @@ class Wanders(Walk):
         return super().step(action)
 
 
-for world in (Walk, Endless, Broken, Pixels, OneArray, Slow, Worker, Wanders):
+class Lottery(Walk):
+    """What an episode pays depends on its seed alone, whatever is done in it."""
+
+    def step(self, action: int) -> Any:
+        observation, _, terminated, truncated, info = super().step(action)
+        return observation, self.prize, terminated, truncated, info
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        result = super().reset(seed=seed)
+        self.prize = float(self.np_random.integers(100))
+        return result
+
+
+class Forks(Walk):
+    """Forks at step 150; the child ends by sys.exit, in the midst of the training."""
+
+    def step(self, action: int) -> Any:
+        if self.steps == 150:
+            child = os.fork()
+            if child == 0:
+                sys.exit(7)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            Path("code").write_text(str(code), encoding="ascii")
+        return super().step(action)
+
+
+class Deletes(Walk):
+    """Deletes its own run's folder at step 150."""
+
+    def __init__(self, folder: str, render_mode: str | None = None) -> None:
+        super().__init__(render_mode)
+        self.folder = folder
+
+    def step(self, action: int) -> Any:
+        if self.steps == 150:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return super().step(action)
+
+
+class Calls(Walk):
+    """Calls `Calls.function` of a test at step 150."""
+
+    function: ClassVar[Any] = staticmethod(lambda: None)
+
+    def step(self, action: int) -> Any:
+        if self.steps == 150:
+            type(self).function()
+        return super().step(action)
+
+
+for world in (
+    Walk,
+    Lottery,
+    Forks,
+    Deletes,
+    Calls,
+    Endless,
+    Broken,
+    Pixels,
+    OneArray,
+    Slow,
+    Worker,
+    Wanders,
+):
     gymnasium.register(f"{world.__name__}-v0", world, disable_env_checker=True)

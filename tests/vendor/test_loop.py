@@ -15,7 +15,7 @@ from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import EnvironmentFailed
 from kerasrl_runner.keras_rl import Callback, EpsGreedyQPolicy, LinearAnnealedPolicy, keras
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.runs.training import train
+from kerasrl_runner.runs.training import fit
 from kerasrl_runner.vendor import rl_callbacks
 from kerasrl_runner.weights.file import read_weights
 
@@ -147,7 +147,7 @@ def test_D18b_evaluating_a_run_changes_nothing_that_is_learned(tmp_path: Path) -
         preset = load_preset(
             "cartpole", ["agent.nb_steps_warmup=64", f"evaluate.every_steps={every}"]
         )
-        result = train(preset, seed=1, steps=130, run_dir=tmp_path / str(every))
+        result = fit(preset, seed=1, steps=130, run_dir=tmp_path / str(every))
         file = read_weights(Path(str(result.weights)))
         learned.append([value for layer in file.layers for _, value in layer.weights])
     assert equal_weights(*learned)

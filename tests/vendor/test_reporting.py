@@ -14,7 +14,7 @@ import pytest
 from kerasrl_runner.agents.compiled import CompiledDQNAgent
 from kerasrl_runner.keras_rl import GreedyQPolicy, SequentialMemory, keras
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.runs.training import train
+from kerasrl_runner.runs.training import fit
 from kerasrl_runner.vendor import rl_callbacks, rl_memory
 from kerasrl_runner.weights.file import read_weights
 
@@ -75,7 +75,7 @@ def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "a {b} {step}"
     sections = {"evaluate": {"every_steps": 50, "episodes": 1}}
     preset = load_preset("cartpole", sections=sections)
-    train(preset, engine="reference", steps=120, run_dir=folder)
+    fit(preset, engine="reference", steps=120, run_dir=folder)
     return folder
 
 

@@ -26,13 +26,13 @@ def versions() -> dict[str, str]:
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # run from a source folder that is not installed
+        except metadata.PackageNotFoundError:  # A source folder can be run without installing it.
             found[package] = "not installed"
     return found
 
 
 def hardware() -> dict[str, Any]:
-    """The machine in three words."""
+    """The machine's processor, system and number of cores."""
     return {
         "machine": platform.machine(),
         "system": platform.system(),

@@ -1,0 +1,63 @@
+"""What a run is asked to be, and who watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasrl_runner.engines import DEFAULT_ENGINE, check_engine
+from kerasrl_runner.environments.seeds import check_seed
+from kerasrl_runner.errors import UsageError, whole_number
+from kerasrl_runner.preset import Preset
+from kerasrl_runner.runs.stopping import Stopping, without_signals
+
+# Some seconds of training, and about ten milliseconds to write (benchmarks/README.md).
+CHECKPOINT_EVERY = 5_000
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run is asked to be; NumPy's integers become Python's.
+
+    Raises:
+        UsageError: an unknown engine, or a number that no run can have.
+    """
+
+    preset: Preset
+    steps: int  # env steps in all
+    seed: int = 0
+    engine: str = DEFAULT_ENGINE
+    checkpoint_every: int = CHECKPOINT_EVERY  # env steps; 0: no checkpoints
+    initial_weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_engine(self.engine)
+        whole = {
+            "steps": whole_number("--steps", self.steps),
+            "seed": check_seed(self.seed),
+            "checkpoint_every": whole_number("--checkpoint-every", self.checkpoint_every),
+        }
+        for name, value in whole.items():
+            object.__setattr__(self, name, value)
+        if self.steps < 1:
+            raise UsageError(f"--steps: expected 1 or more env steps, received {self.steps}.")
+        if self.checkpoint_every < 0:
+            raise UsageError(
+                f"--checkpoint-every: expected env steps, or 0 for no checkpoints; received "
+                f"{self.checkpoint_every}."
+            )
+
+
+def _be_silent(message: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Console:
+    """What whoever starts a run sees of it, and how they stop it."""
+
+    progress: bool = False  # a line on stderr, where that is a terminal
+    render: bool = False  # the training in a window
+    say: Callable[[str], None] = _be_silent
+    stopping: Stopping = without_signals
