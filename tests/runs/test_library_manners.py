@@ -107,7 +107,7 @@ class InterruptInUpdate:
         return self.count_lines
 
 
-@pytest.mark.parametrize("number", range(1, 190, 9))  # Two updates of the reference engine.
+@pytest.mark.parametrize("number", range(1, 130, 8))  # More than an update's lines.
 def test_no_update_of_the_reference_is_left_half_done(number, tmp_path):
     path = tmp_path / hard_presets.write(tmp_path, "Walk", evaluate={"every_steps": 0})
     learner = build_learner(load_preset(path), 0, "reference")
