@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasrl_runner.engines.greedy import play
 from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent, TrainingState
-from kerasrl_runner.engines.reference_agent import InterruptibleAgent, build_agent
+from kerasrl_runner.engines.reference_agent import build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import TrainingDiverged, diverged
 from kerasrl_runner.preset.schema import Preset
@@ -36,9 +36,7 @@ class ReferenceLearner:
 
     threads: dict[str, int] = {}  # noqa: RUF012  never changed
 
-    def __init__(
-        self, preset: Preset, environment: KerasRLEnvironment, agent: InterruptibleAgent
-    ) -> None:
+    def __init__(self, preset: Preset, environment: KerasRLEnvironment, agent: Agent) -> None:
         self.environment = environment
         self.window_length = agent.memory.window_length
         self.stop_training = False
@@ -66,7 +64,7 @@ class ReferenceLearner:
             if self.env_steps < env_steps:
                 self._train(env_steps, listeners)
         except KeyboardInterrupt:
-            self._agent.take_back_half_update()
+            # The weights are whole: an update changes them by one NumPy operation, its last.
             self.interrupted = True
 
     def test(self, episodes: int, max_episode_steps: int) -> None:

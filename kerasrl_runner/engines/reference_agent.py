@@ -15,10 +15,10 @@ from kerasrl_runner.parts.ram import check_memory_fits
 from kerasrl_runner.preset.schema import Boltzmann as BoltzmannSettings
 from kerasrl_runner.preset.schema import Layer, Optimizer, Policy, Preset
 from kerasrl_runner.reference import optimizers
-from kerasrl_runner.reference.agent import GREEDY, Agent, Boltzmann, EpsilonGreedy, LearnResult
+from kerasrl_runner.reference.agent import GREEDY, Agent, Boltzmann, EpsilonGreedy
 from kerasrl_runner.reference.agent import Policy as ReferencePolicy
 from kerasrl_runner.reference.network import ACTIVATIONS, INITIALIZERS, Activation, Dense, Network
-from kerasrl_runner.reference.replay import Batch, ReplayMemory
+from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.reference.schedule import (
     Schedule,
     constant,
@@ -41,26 +41,7 @@ _SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, str]]] = {
 }
 
 
-class InterruptibleAgent(Agent):
-    """An Agent that takes back an update which Ctrl-C broke off."""
-
-    _parameters_before: np.ndarray | None = None  # [P], while an update goes on
-
-    def learn(self, batch: Batch | None = None) -> LearnResult:
-        """As Agent.learn."""
-        self._parameters_before = self.online_network.parameters.copy()  # [P]
-        result = super().learn(batch)
-        self._parameters_before = None
-        return result
-
-    def take_back_half_update(self) -> None:
-        """Put the online network's parameters back, if an update has begun and not ended."""
-        if self._parameters_before is not None:
-            self.online_network.parameters[...] = self._parameters_before  # [P]
-            self._parameters_before = None
-
-
-def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> InterruptibleAgent:
+def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> Agent:
     """The preset's reference agent. Sampling draws as the other engines' memory does.
 
     Raises:
@@ -76,7 +57,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> I
     entry_bytes = example.nbytes + 26  # action, reward, age, terminated, closing
     check_memory_fits(preset.memory.limit, entry_bytes)
     try:
-        return InterruptibleAgent(
+        return Agent(
             Network(
                 preset.memory.window_length * example.size,
                 hidden_layers(preset.model.layers),

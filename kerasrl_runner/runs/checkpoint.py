@@ -124,32 +124,39 @@ def _explain_other_training() -> Iterator[None]:
         ) from error
 
 
-def restore_files(checkpoint: Checkpoint, directory: RunDirectory) -> None:
-    """Put best.h5 and the logs back to the checkpoint: what came after it is done again.
+def check_files(checkpoint: Checkpoint, directory: RunDirectory) -> None:
+    """Check that `restore_files` has what it needs.
 
     Raises:
         CheckpointError: a log has lost what it held at the checkpoint, or the copy of the best
-            weights is damaged; nothing was changed then.
-        RunError: a file cannot be written.
+            weights is damaged.
     """
-    sizes: dict[str, int] = checkpoint.scalars["logs"]
-    for name, size in sizes.items():
+    for name, size in checkpoint.scalars["logs"].items():
         path = directory.path / name
         if not path.exists() or path.stat().st_size < size:
             raise CheckpointError(
                 f"{path} is missing or shorter than at the checkpoint: {size} bytes were "
                 f"expected. Put it back from a copy, or start the run anew."
             )
-    # The best weights come first, so that they always belong to a row of evaluation.csv.
-    if checkpoint.best_file is None:
-        directory.best_file.unlink(missing_ok=True)
-    else:
+    if checkpoint.best_file is not None:
         try:
             read_weights(checkpoint.best_file)
         except WeightsError as error:
             raise CheckpointError(f"the checkpoint is damaged: {error}") from error
+
+
+def restore_files(checkpoint: Checkpoint, directory: RunDirectory) -> None:
+    """Put best.h5 and the logs back to the checkpoint: what came after it is done again.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    # The best weights come first, so that they always belong to a row of evaluation.csv.
+    if checkpoint.best_file is not None:
         copy_file(checkpoint.best_file, directory.best_file)
-    for name, size in sizes.items():
+    else:
+        directory.best_file.unlink(missing_ok=True)
+    for name, size in checkpoint.scalars["logs"].items():
         path = directory.path / name
         try:
             os.truncate(path, size)

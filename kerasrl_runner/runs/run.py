@@ -29,7 +29,13 @@ from kerasrl_runner.files.run_record import (
 )
 from kerasrl_runner.preset import preset_to_toml
 from kerasrl_runner.runs.callbacks import CsvFile, CsvLog, Progress, TrainingClock
-from kerasrl_runner.runs.checkpoint import Checkpoints, restore, restore_evaluation, restore_files
+from kerasrl_runner.runs.checkpoint import (
+    Checkpoints,
+    check_files,
+    restore,
+    restore_evaluation,
+    restore_files,
+)
 from kerasrl_runner.runs.evaluation import Evaluation
 from kerasrl_runner.runs.failures import Attempts
 from kerasrl_runner.runs.kept_weights import KeptWeights
@@ -147,6 +153,7 @@ class Run(Listener):
         if before is not None:
             checkpoint = files.checkpoint.read()
             restore(checkpoint, self.learner)
+            check_files(checkpoint, files)
             self._keep_best_of_last_step(before)
             restore_files(checkpoint, files)
         origin = {

@@ -85,19 +85,15 @@ class WholeUpdates(Listener):
 
 
 class InterruptInUpdate:
-    """A trace function: Ctrl-C at the `number`th line that the reference engine runs in updates."""
+    """A trace function: Ctrl-C at the `number`th line that an optimizer of `reference` runs."""
 
     def __init__(self, number: int) -> None:
         self.left = number
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
-        name = frame.f_code.co_filename
-        if "/reference/" not in name and not name.endswith("reference_agent.py"):
-            return None
-        updating = frame
-        while updating is not None and updating.f_code.co_name != "learn":
-            updating = updating.f_back
-        return self.count_lines if updating is not None else None
+        code = frame.f_code
+        in_optimizer = code.co_filename.endswith("/reference/optimizers.py")
+        return self.count_lines if in_optimizer and code.co_name != "__post_init__" else None
 
     def count_lines(self, frame: FrameType, event: str, argument: Any) -> Any:
         self.left -= event == "line"
@@ -107,23 +103,25 @@ class InterruptInUpdate:
         return self.count_lines
 
 
-@pytest.mark.parametrize("number", range(1, 190, 9))  # Two updates of the reference engine.
-def test_no_update_of_the_reference_is_left_half_done(number, tmp_path):
-    path = tmp_path / hard_presets.write(tmp_path, "Walk", evaluate={"every_steps": 0})
+@pytest.mark.parametrize("optimizer", [{"Adam": {}}, {"RMSprop": {"momentum": 0.5}}, {"SGD": {}}])
+def test_no_update_of_the_reference_is_left_half_done(optimizer, tmp_path):
+    changes = {"evaluate": {"every_steps": 0}, "optimizer": optimizer}
+    path = tmp_path / hard_presets.write(tmp_path, "Walk", **changes)
     learner = build_learner(load_preset(path), 0, "reference")
     whole = WholeUpdates(learner)
     learner.train(60, [whole])
     tracing = sys.gettrace()
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        sys.settrace(InterruptInUpdate(number))
-        try:
-            kerasrl_runner.fit(path, engine="reference", steps=60, run_dir=tmp_path / "run")
-        finally:
-            sys.settrace(tracing)
-    directory = RunDirectory(tmp_path / "run")
-    weights = read_weights(directory.weights_file)
-    assert arrays_of(weights) in whole.seen
-    assert weights.attributes["env_steps"] == directory.record().env_steps > 30
+    for number in range(1, 25):  # More than the lines of an update.
+        directory = RunDirectory(tmp_path / str(number))
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            sys.settrace(InterruptInUpdate(number))
+            try:
+                kerasrl_runner.fit(path, engine="reference", steps=60, run_dir=directory.path)
+            finally:
+                sys.settrace(tracing)
+        weights = read_weights(directory.weights_file)
+        assert arrays_of(weights) in whole.seen
+        assert weights.attributes["env_steps"] == directory.record().env_steps > 30
 
 
 def test_sigterm_is_left_to_the_host(at_step_150, tmp_path):
