@@ -8,12 +8,12 @@ import numpy as np
 
 from kerasrl_runner.errors import UsageError
 
-# Streams are told apart by a seed's last two bits, so that no two ever share an episode.
+# A seed's last two bits name its stream, so that no two streams ever share an episode.
 TRAINING, EVALUATION, TEST = 0, 1, 2
 
 
 def check_seed(seed: int) -> None:
-    """Raises UsageError for what NumPy and TensorFlow take for no seed."""
+    """Raises UsageError for a number that NumPy or TensorFlow does not take as a seed."""
     if not 0 <= seed < 2**32:
         raise UsageError(f"--seed: expected a number from 0 to {2**32 - 1}, received {seed}.")
 
