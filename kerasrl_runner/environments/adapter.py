@@ -11,12 +11,13 @@ import gymnasium
 import numpy as np
 
 from kerasrl_runner.environments.observations import Encoder, zero_observation
-from kerasrl_runner.environments.rendering import to_rgb
+from kerasrl_runner.environments.rendering import prepare_window, to_rgb
 from kerasrl_runner.errors import EnvironmentFailed
 
 # Some simulators end the process when they give up or their window is closed: a training that
 # ends so must say why.
 _FAILURES = (Exception, SystemExit)
+_BOOLEANS = (bool, np.bool_)
 
 
 class KerasRLEnvironment:
@@ -43,6 +44,8 @@ class KerasRLEnvironment:
             seeds: the seed of `reset` for an episode's number; None leaves resets unseeded.
             nb_max_episode_steps: env steps after which an episode is truncated.
         """
+        if env.render_mode is not None:
+            prepare_window()
         self.env = env
         self.encode = encode
         self.reward_scale = reward_scale
@@ -222,7 +225,7 @@ def _to_bool(name: str, value: Any) -> bool:
     Raises:
         ValueError: neither a boolean nor 0 or 1. Python would take "False" for true.
     """
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, _BOOLEANS):
         return bool(value)
     array = np.asarray(value)
     if array.size == 1 and array.dtype.kind in "biu" and array.item() in (0, 1):

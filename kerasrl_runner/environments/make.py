@@ -96,7 +96,8 @@ def check_rendering(preset: Preset, render_mode: str | None) -> None:
     if render_mode not in offered:
         raise EnvironmentFailed(
             f"{preset.env.id} cannot be shown: it offers the render modes "
-            f"{', '.join(offered) or 'none'}, and {render_mode} is needed. Leave out --visualize."
+            f"{', '.join(offered) or 'none'}, and {render_mode} is needed. Leave out --visualize "
+            f"and --video."
         )
 
 

@@ -56,8 +56,8 @@ def encoder(
 def zero_observation(space: Any) -> Any:
     """An observation of the space's shape and dtype: zeros, or a discrete space's first value.
 
-    A random one would not do: where a space has no bounds worth the name, it holds numbers that
-    no network can take.
+    A random one would not do: in a space without real bounds its values are so large that a
+    network's output is not finite.
     """
     return np.zeros(space.shape, space.dtype) + getattr(space, "start", 0)
 

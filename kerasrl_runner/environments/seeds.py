@@ -8,7 +8,7 @@ import numpy as np
 
 from kerasrl_runner.errors import UsageError, whole_number
 
-# Streams are told apart by a seed's last two bits, so that no two ever share an episode.
+# A seed's last two bits name its stream, so that no two streams ever share an episode.
 TRAINING, EVALUATION, TEST = 0, 1, 2
 
 

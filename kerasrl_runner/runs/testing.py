@@ -83,7 +83,7 @@ def find_subject(
     named = preset if preset is None or isinstance(preset, Preset) else load_preset(preset)
     if weights is not None:
         path = Path(weights)
-        subject = _of_file(path, named, f"the weights {path}", None)
+        subject = _read_subject(path, named, f"the weights {path}", None)
         if named is None:
             _check_modules(subject)
         return subject
@@ -95,7 +95,7 @@ def find_subject(
         if not path.exists():
             raise RunError(f"the run {directory.path} has no weights yet.")
         kind = "best" if path == directory.best_file else "last"
-        return _of_file(path, named, f"the {kind} weights of run {directory.path}", directory)
+        return _read_subject(path, named, f"the {kind} weights of run {directory.path}", directory)
     name = named.name if named else "cartpole"
     path = shipped_folder("weights") / f"{name}.h5"
     if not path.exists():
@@ -103,10 +103,12 @@ def find_subject(
             f"there is no finished run of {name}, and no shipped weights. Train it first: "
             f"kerasrl-run fit --preset {preset or name}"
         )
-    return _of_file(path, named, f"the shipped weights of {name}", None)
+    return _read_subject(path, named, f"the shipped weights of {name}", None)
 
 
-def _of_file(path: Path, named: Preset | None, origin: str, run: RunDirectory | None) -> Subject:
+def _read_subject(
+    path: Path, named: Preset | None, origin: str, run: RunDirectory | None
+) -> Subject:
     weights = read_weights(path)
     recorded = None
     if "preset" in weights.attributes:

@@ -204,6 +204,8 @@ CASES = [
          ("expected shape (2,)", "received (3,)"), world("OtherShape"), "failed"),
     Case("environment of old gym", "fit --preset mine.toml", 1,
          ("FourValues-v0 failed (step)", "4"), world("FourValues"), "failed"),
+    Case("engine of a test", "test --weights weights.h5 --engine keras", 2,
+         ('no engine "keras"', 'mean "keras-rl"', "Known: compiled"), weights()),
     Case("no episodes", "test --episodes 0", 2, ("--episodes", "1 or more", "received 0")),
     Case("negative episodes", "test --episodes -3", 2, ("--episodes", "received -3")),
     Case("negative test seed", "test --weights weights.h5 --seed -1", 2, ("--seed", "received -1"),

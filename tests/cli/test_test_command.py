@@ -5,9 +5,7 @@ from __future__ import annotations
 import imageio
 import numpy as np
 import pytest
-from commands import run, run_many
-
-from kerasrl_runner.files.places import shipped_folder
+from commands import run_many
 
 FIT = "fit --preset cartpole --steps 60 --set evaluate.every_steps=0 --run-dir runs/mine"
 WEIGHTS = "runs/mine/weights.h5"
@@ -24,6 +22,7 @@ JOBS = {
     "visualize weights": f"test --weights {WEIGHTS} --episodes 1 --visualize --json".split(),
     "fit visualize": f"{FIT}-seen --visualize --json".split(),
 }
+SHIPPED = "test --episodes 5".split()
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +31,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def outcomes(folder):
+def empty(tmp_path_factory):
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder, empty):
     jobs = [{"folder": str(folder), "arguments": arguments} for arguments in JOBS.values()]
-    done = dict(zip(JOBS, run_many(jobs, folder, timeout=150), strict=True))
+    jobs.append({"folder": str(empty), "arguments": SHIPPED})
+    done = dict(zip([*JOBS, "shipped"], run_many(jobs, folder, timeout=150), strict=True))
     for name, outcome in done.items():
         assert outcome.code == 0, (name, outcome.stderr)
     return done
@@ -121,13 +126,10 @@ def test_fit_without_a_display_films_the_result(outcomes, folder):
     assert len(frames_of(folder / "runs" / "mine-seen" / "cartpole.mp4")) > 1
 
 
-@pytest.mark.skipif(
-    not (shipped_folder("weights") / "cartpole.h5").exists(), reason="no weights are shipped yet"
-)
-def test_without_any_run_the_shipped_cartpole_is_tested(tmp_path):
-    outcome = run("test", "--episodes", 5, folder=tmp_path)
+def test_without_any_run_the_shipped_cartpole_is_tested(outcomes, empty):
+    outcome = outcomes["shipped"]
     assert (outcome.code, outcome.stderr) == (0, "")
     assert outcome.stdout.startswith("Testing the shipped weights of cartpole\n")
     (line,) = (line for line in outcome.stdout.splitlines() if line.startswith("Mean return"))
     assert float(line.split()[2]) >= 475
-    assert list(tmp_path.iterdir()) == []
+    assert list(empty.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import gymnasium
 import pygame
 import pytest
 
+from kerasrl_runner.environments.adapter import as_keras_rl
 from kerasrl_runner.environments.make import build_environment, check_rendering, make_environment
 from kerasrl_runner.environments.seeds import TRAINING
 from kerasrl_runner.errors import EnvironmentFailed, PresetError
@@ -114,6 +116,16 @@ def test_an_environment_that_does_not_offer_a_render_mode_is_refused() -> None:
     check_rendering(blind, None)
     with pytest.raises(EnvironmentFailed, match=r"offers the render modes none, and human is need"):
         check_rendering(blind, "human")
+
+
+def test_a_script_s_own_environment_may_open_a_window_beside_tensorflow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SDL_FRAMEBUFFER_ACCELERATION", raising=False)
+    as_keras_rl(gymnasium.make("CartPole-v1"))
+    assert "SDL_FRAMEBUFFER_ACCELERATION" not in os.environ
+    as_keras_rl(gymnasium.make("CartPole-v1", render_mode="human"))
+    assert os.environ["SDL_FRAMEBUFFER_ACCELERATION"] == "0"
 
 
 def test_a_window_is_named_after_preset_episode_and_return(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import kerasrl_runner
 from kerasrl_runner.errors import UsageError
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.runs.testing import find_subject, play_subject
-from kerasrl_runner.runs.training import train
+from kerasrl_runner.runs.training import fit
 from kerasrl_runner.weights.file import read_weights, write_weights
 
 ENGINES = ("compiled", "keras-rl", "reference")
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
     """A run of the engine `reference` with a window of two observations."""
     folder = tmp_path_factory.mktemp("testing")
     preset = load_preset("cartpole", ["memory.window_length=2", "evaluate.every_steps=0"])
-    return train(preset, engine="reference", steps=60, run_dir=folder / "run").run
+    return fit(preset, engine="reference", steps=60, run_dir=folder / "run").run
 
 
 def test_every_engine_plays_the_same_episodes(run):
@@ -72,7 +72,7 @@ def test_an_unknown_engine_is_refused(run, tmp_path):
 def test_a_network_that_one_engine_refuses_is_tested_by_the_one_that_trained_it(tmp_path):
     path = tmp_path / "normalized.toml"
     path.write_text(f'[env]\nid = "CartPole-v1"\n{NORMALIZED}\n[evaluate]\nevery_steps = 0\n')
-    trained = train(load_preset(path), engine="keras-rl", steps=20, run_dir=tmp_path / "run")
+    trained = fit(load_preset(path), engine="keras-rl", steps=20, run_dir=tmp_path / "run")
     tested = kerasrl_runner.test(run=trained.run, episodes=1)
     assert (tested.engine, len(tested.score.episodes)) == ("keras-rl", 1)
 
@@ -83,7 +83,7 @@ def test_ctrl_c_goes_on_to_the_caller(engine, tmp_path, monkeypatch):
     (tmp_path / "once").touch()  # the training goes well
     kwargs = {"fault": "step interrupt", "at": 20, "once": "once"}
     preset = load_preset(hard_presets.write(tmp_path, "Broken", env={"kwargs": kwargs}))
-    trained = train(preset, engine="reference", steps=40, run_dir=tmp_path / "run")
+    trained = fit(preset, engine="reference", steps=40, run_dir=tmp_path / "run")
     (tmp_path / "once").unlink()
     with pytest.raises(KeyboardInterrupt):
         play_subject(find_subject(run=trained.run), engine=engine, episodes=9)
