@@ -116,6 +116,7 @@ def run_here(arguments: list[str]) -> Outcome:
     from kerasrl_runner.cli import main
 
     code: Any = 0
+    sys.argv = ["kerasrl-run", *arguments]
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         try:

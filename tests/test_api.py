@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import gymnasium
@@ -112,12 +111,6 @@ def test_every_refusal_is_of_one_family(tmp_path):
         kerasrl_runner.test(weights=tmp_path / "nothing.h5")
     with pytest.raises(RunnerError):
         kerasrl_runner.load_model(tmp_path / "nothing.h5")
-
-
-def test_build_stays_the_function_after_the_module_of_that_name_was_imported():
-    importlib.import_module("kerasrl_runner.engines")
-    importlib.reload(importlib.import_module("kerasrl_runner.engines"))
-    assert kerasrl_runner.engines is kerasrl_runner.api.build
 
 
 def test_the_public_names():

@@ -12,7 +12,6 @@ from commands import Outcome, run_many
 
 pytestmark = pytest.mark.timeout(900)  # the first test of an engine waits for all its runs
 
-ENGINES = ("compiled", "reference", "keras-rl")
 STEPS = 700
 BASE = {
     "agent.nb_steps_warmup": 50,
@@ -55,7 +54,19 @@ CANNOT = {
     ("keras-rl", "Gumbel, Dropout, BatchNormalization"),
     ("keras-rl", "dueling, MSE, annealed epsilon, several updates"),
 }
-CASES = [(e, s) for e in ENGINES for s in SETTINGS if (e, s) not in CANNOT]
+
+
+def settings_of(engine: str) -> list[str]:
+    return [name for name in SETTINGS if (engine, name) not in CANNOT]
+
+
+# Each group is played in one child process.
+GROUPS = [
+    ("compiled", settings_of("compiled")),
+    ("reference", settings_of("reference")),
+    ("keras-rl", ["as shipped"]),
+    pytest.param(("keras-rl", settings_of("keras-rl")[1:]), marks=pytest.mark.slow),
+]
 
 
 def options(settings: dict[str, Any]) -> list[str]:
@@ -71,13 +82,9 @@ def _toml(value: Any) -> str:
     )
 
 
-def settings_of(engine: str) -> list[str]:
-    return [name for name in SETTINGS if (engine, name) not in CANNOT]
-
-
-def jobs_of(engine: str) -> Iterator[dict[str, Any]]:
+def jobs_of(engine: str, names: list[str]) -> Iterator[dict[str, Any]]:
     """For each setting: a whole run, one that gets Ctrl-C twice, and what goes on with that."""
-    for number, name in enumerate(settings_of(engine)):
+    for number, name in enumerate(names):
         begin = ["fit", "--quiet", "--engine", engine, "--seed", "3", "--checkpoint-every", "60"]
         begin += [*options(SETTINGS[name]), "--steps", str(STEPS), "--run-dir"]
         go_on = ["fit", "--quiet", "--resume", f"{number}-cut"]
@@ -91,13 +98,13 @@ def jobs_of(engine: str) -> Iterator[dict[str, Any]]:
     yield {"arguments": [*begin, "longer", "--steps", "900"]}
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def played(request, tmp_path_factory) -> tuple[str, Path, list[Outcome]]:
-    """All runs of one engine, in one child process: (engine, folder, outcomes)."""
+@pytest.fixture(scope="module", params=GROUPS, ids=lambda group: f"{group[0]}-{len(group[1])}")
+def played(request, tmp_path_factory) -> tuple[list[str], Path, list[Outcome]]:
+    """All runs of a group: (names of its settings, folder, outcomes)."""
+    engine, names = request.param
     folder = tmp_path_factory.mktemp("resumed")
     program = Path(__file__).parent / "interrupting.py"
-    jobs = list(jobs_of(request.param))
-    return request.param, folder, run_many(jobs, folder, 900, program)
+    return names, folder, run_many(list(jobs_of(engine, names)), folder, 900, program)
 
 
 def bytes_of(folder: Path, run: str) -> dict[str, bytes]:
@@ -106,8 +113,8 @@ def bytes_of(folder: Path, run: str) -> dict[str, bytes]:
 
 
 def test_the_resumed_run_ends_as_the_uninterrupted_one(played):
-    engine, folder, outcomes = played
-    for number, name in enumerate(settings_of(engine)):
+    names, folder, outcomes = played
+    for number, name in enumerate(names):
         of_this = outcomes[4 * number : 4 * number + 4]
         assert [outcome.code for outcome in of_this] == [0, 130, 130, 0], of_this
         for stopped, env_steps in zip(of_this[1:3], (190, 411), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def check_told(outcome: Outcome, *words: str) -> None:
 
 
 def check_goes_on(whole: dict[str, bytes], folder: Path, begin: bool = False) -> None:
+    if begin:
+        shutil.rmtree(folder / "disk" / "run", ignore_errors=True)
     again = run(*(BEGIN if begin else RESUME), folder=folder)
     assert (again.code, again.stderr) == (0, "")
     assert {name: (folder / "disk" / "run" / name).read_bytes() for name in RESULTS} == whole
@@ -81,8 +84,8 @@ def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoint_whole(
         outcome = Outcome(child.returncode, out, err)
     check_told(outcome, "No space left on device", "--resume disk/run")
     directory = RunDirectory(disk / "run")
-    assert directory.record()["status"] in ("failed", "interrupted")
-    assert directory.checkpoint.read().numbers["learner"]["env_step"] > 0
+    assert directory.record().status in ("failed", "interrupted")
+    assert directory.checkpoint.read().scalars["learner"]["env_step"] > 0
     filler.unlink()
     check_goes_on(whole, tmp_path)
 
@@ -142,7 +145,7 @@ def test_wherever_the_room_ends_the_first_error_is_told_and_the_run_goes_on(faul
     directory = RunDirectory(tmp_path / "disk" / "run")
     begun = directory.record_file.exists()
     if begun:
-        assert directory.record()["status"] in ("failed", "interrupted")
+        assert directory.record().status in ("failed", "interrupted")
         directory.checkpoint.read()
     assert ("--resume disk/run" in outcome.stderr) == begun
     check_goes_on(whole, tmp_path, begin=not begun)
@@ -153,7 +156,7 @@ def test_a_result_that_cannot_be_written_is_an_error(call, file, whole, calls, t
     outcome = run(*BEGIN, folder=tmp_path, fault=Fault(call, calls[call], "middle", "ENOSPC"))
     check_told(outcome, "No space left on device", file, "--resume disk/run")
     assert outcome.stdout == ""
-    assert RunDirectory(tmp_path / "disk" / "run").record()["status"] == "interrupted"
+    assert RunDirectory(tmp_path / "disk" / "run").record().status == "interrupted"
     check_goes_on(whole, tmp_path)
 
 
@@ -166,7 +169,7 @@ def test_a_read_only_folder_is_told_and_left_alone(disk, tmp_path):
     resumed = run(*RESUME, "--steps", 600, folder=tmp_path)
     assert (resumed.code, resumed.stdout) == (1, "")
     assert resumed.stderr.startswith("error: cannot write into disk/run: Read-only file system.")
-    assert RunDirectory(disk / "run").record()["status"] == "finished"
+    assert RunDirectory(disk / "run").record().status == "finished"
 
 
 def test_a_folder_that_becomes_read_only_stops_the_run_with_its_checkpoint_whole(whole, tmp_path):
@@ -182,5 +185,5 @@ def test_a_folder_that_becomes_read_only_stops_the_run_with_its_checkpoint_whole
     finally:
         subprocess.run(["chattr", "-i", str(checkpoint)], check=True)
     check_told(outcome, "Operation not permitted", "checkpoint", "--resume disk/run")
-    assert RunDirectory(tmp_path / "disk" / "run").record()["status"] == "failed"
+    assert RunDirectory(tmp_path / "disk" / "run").record().status == "failed"
     check_goes_on(whole, tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -87,9 +88,10 @@ def whole(tmp_path_factory):
 
 
 def go_on(engine: str, folder: Path, fault: Fault | None = None) -> Child:
-    """What a user does next: resume it, or begin it where it had not begun."""
+    """What a user does next: resume it, or begin it again where it had not begun."""
     if (folder / "run" / "run.json").exists():
         return start("fit", "--resume", "run", folder=folder, fault=fault)
+    shutil.rmtree(folder / "run", ignore_errors=True)
     return start(*beginning(engine), folder=folder, fault=fault)
 
 
@@ -100,7 +102,8 @@ def check_same_end(whole: Whole, folder: Path) -> None:
     assert left == {*RESULTS, "preset.toml", "run.json", "run.lock", "checkpoint"}
     checkpoint = folder / "run" / "checkpoint"
     manifest = json.loads((checkpoint / "checkpoint.json").read_text())
-    kept = {"checkpoint.json", manifest["state"], *manifest["segments"]}
+    segments = {f"replay-{first}-{end}.npz" for first, end in manifest["segments"]}
+    kept = {"checkpoint.json", manifest["state"], manifest["best"], *segments} - {None}
     assert {path.name for path in checkpoint.iterdir()} == kept
 
 
@@ -108,7 +111,7 @@ def check_killed_run(engine: str, folder: Path) -> None:
     """What the killed run says of itself, and that it goes on to its end."""
     directory = RunDirectory(folder / "run")
     if directory.record_file.exists():
-        assert directory.record()["status"] in ("interrupted", "finished")
+        assert directory.record().status in ("interrupted", "finished")
         directory.checkpoint.read()
     outcome = go_on(engine, folder).finish()
     assert (outcome.code, outcome.stderr) == (0, "")
@@ -193,7 +196,10 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_end(engine, kills, who
 
 
 @pytest.mark.parametrize("way", ["steps", "return"])
-@pytest.mark.parametrize("engine", ["reference", "compiled", pytest.param("keras-rl", marks=slow)])
+@pytest.mark.parametrize(
+    "engine",
+    ["reference", pytest.param("compiled", marks=slow), pytest.param("keras-rl", marks=slow)],
+)
 def test_a_run_killed_between_its_last_checkpoint_and_its_end_learns_no_more(engine, way, tmp_path):
     """Both ends are at the 100th env step, where an episode ends and a checkpoint is due."""
     evaluate = {"every_steps": 100, "episodes": 1, "nb_max_episode_steps": 10}
@@ -228,42 +234,32 @@ def test_the_best_score_outlives_a_kill_and_is_that_of_the_file(tmp_path):
     assert stopped.code == 130
     record = RunDirectory(tmp_path / "run").record()
     score = read_weights(tmp_path / "run" / "best.h5").attributes["score"]
-    assert record["env_steps"] == 70
-    assert record["best"] == {
-        "weights": "run/best.h5",
-        "mean_return": score["mean_return"],
-        "env_steps": 50,
-    }
+    assert record.env_steps == 70
+    assert record.best is not None
+    assert (record.best.mean_return, record.best.env_steps) == (score["mean_return"], 50)
 
 
 @pytest.mark.parametrize("moment", ["before", "middle", "after"])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_run_killed_before_it_began_is_begun_again_by_the_same_command(number, moment, tmp_path):
+def test_a_run_killed_before_it_began_is_begun_again_once_its_folder_is_deleted(
+    number, moment, tmp_path
+):
     """preset.toml, checkpoint.json and run.json are its first texts."""
     preset = hard_presets.write(tmp_path, "Walk")
     arguments = ["fit", "--engine", "reference", "--preset", preset, "--run-dir", "run"]
     assert run(*arguments, folder=tmp_path, fault=Fault("text", number, moment)).code == -9
-    began = (tmp_path / "run" / "run.json").exists()
-    assert not began
-    refused = run("fit", "--resume", "run", folder=tmp_path)
-    assert refused.code == 1
-    assert "If one was stopped before that, begin it again." in refused.stderr
-    again = run(*arguments, folder=tmp_path)
-    assert (again.code, again.stderr) == (0, "")
-    assert not [path for path in (tmp_path / "run").iterdir() if path.name[0] == "."]
-
-
-def test_a_folder_with_something_learned_and_no_record_is_not_begun_again(tmp_path):
-    preset = hard_presets.write(tmp_path, "Walk")
-    arguments = ["fit", "--engine", "reference", "--preset", preset, "--run-dir", "run"]
-    assert run(*arguments, "--checkpoint-every", 30, folder=tmp_path).code == 0
-    for name in ("run.json", "weights.h5", "best.h5"):
-        (tmp_path / "run" / name).unlink()
-    before = sorted(path.name for path in (tmp_path / "run" / "checkpoint").iterdir())
-    refused = run(*arguments, folder=tmp_path)
-    assert refused.code == 1
-    assert "is not empty" in refused.stderr
-    assert sorted(path.name for path in (tmp_path / "run" / "checkpoint").iterdir()) == before
+    refusals = {
+        "delete the folder and begin again": ["fit", "--resume", "run"],
+        "is not empty; expected a new or empty one. Delete it": arguments,
+    }
+    before = sorted((tmp_path / "run").rglob("*"))
+    for words, command in refusals.items():
+        refused = run(*command, folder=tmp_path)
+        assert refused.code == 1
+        assert words in refused.stderr
+    assert sorted((tmp_path / "run").rglob("*")) == before
+    shutil.rmtree(tmp_path / "run")
+    assert run(*arguments, folder=tmp_path).code == 0
 
 
 def test_what_killed_writers_left_does_not_pile_up(tmp_path):

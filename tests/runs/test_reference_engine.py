@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
-import h5py
 import numpy as np
 import pytest
-from commands import python, run
 
+import kerasrl_runner
 from kerasrl_runner.engines import build
 from kerasrl_runner.errors import PresetError, WeightsError
+from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.weights.comparison import check_same
 from kerasrl_runner.weights.file import read_weights
@@ -21,42 +19,23 @@ SHIPPED = ("cartpole", "cartpole-kerasrl")
 
 @pytest.mark.parametrize("preset", SHIPPED)
 def test_every_shipped_preset_trains_and_its_weights_play(tmp_path, preset):
-    fitted = run(
-        *("fit", "--preset", preset, "--engine", "reference", "--steps", 600, "--json"),
-        *("--set", "evaluate.every_steps=300", "--run-dir", "run"),
-        folder=tmp_path,
+    run_dir = tmp_path / "run"
+    result = kerasrl_runner.fit(
+        preset, engine="reference", steps=600, run_dir=run_dir, evaluate={"every_steps": 300}
     )
-    assert fitted.code == 0, fitted.stderr
-    said = fitted.json
-    assert (said["engine"], said["env_steps"], said["status"]) == ("reference", 600, "finished")
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["threads"] == {}
-    tested = run("test", "--run", "run", "--episodes", 2, "--json", folder=tmp_path)
-    assert tested.code == 0, tested.stderr
-    assert len(tested.json["episodes"]) == 2
-
-
-def test_it_trains_without_importing_tensorflow(tmp_path):
-    code = """
-import sys
-from pathlib import Path
-from kerasrl_runner.preset import load_preset
-from kerasrl_runner.runs.training import resume, train
-train(load_preset("cartpole"), engine="reference", steps=400, run_dir=Path("run"))
-resume("run", steps=600)
-print([name for name in ("tensorflow", "keras", "tf_keras", "rl") if name in sys.modules])
-"""
-    assert python(code, tmp_path).strip() == "[]"
+    assert (result.engine, result.env_steps, result.status) == ("reference", 600, "finished")
+    assert RunDirectory(run_dir).record().threads == {}
+    tested = kerasrl_runner.test(run=result.run, episodes=2)
+    assert len(tested.score.episodes) == 2
+    attributes = read_weights(run_dir / "weights.h5").attributes
+    assert {"preset", "engine", "seed", "env_steps", "versions"} <= set(attributes)
 
 
 def test_equal_seeds_give_equal_files_and_others_do_not(tmp_path):
-    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
-        done = run(
-            *("fit", "--engine", "reference", "--steps", 500, "--seed", seed, "--quiet"),
-            *("--run-dir", folder),
-            folder=tmp_path,
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        kerasrl_runner.fit(
+            "cartpole", engine="reference", steps=500, seed=seed, run_dir=tmp_path / name
         )
-        assert done.code == 0, done.stderr
     files = {name: (tmp_path / name / "weights.h5").read_bytes() for name in "abc"}
     assert files["a"] == files["b"]
     assert files["a"] != files["c"]
@@ -157,40 +136,23 @@ def test_a_memory_beyond_this_machine_is_refused():
 
 
 def test_both_engines_may_begin_with_the_same_weights_and_then_draw_the_same_batches(tmp_path):
-    """Greedy from the first step on, episodes seeded alike: the first episode is the same one."""
-    python(
-        "import kerasrl_runner as k; k.build('cartpole', 7)[1].save_weights('given.h5')", tmp_path
-    )
+    """Greedy from the first step on, episodes seeded alike: the first episodes are the same."""
+    build("cartpole", 7)[1].save_weights(tmp_path / "given.h5")
+    rows = []
     for engine in ("reference", "compiled"):
-        done = run(
-            *(
-                "fit",
-                "--engine",
-                engine,
-                "--steps",
-                300,
-                "--seed",
-                7,
-                "--quiet",
-                "--run-dir",
-                engine,
-            ),
-            *("--initial-weights", "given.h5", "--set", "policy.GreedyQPolicy={}"),
-            *("--set", "agent.nb_steps_warmup=250", "--set", "evaluate.every_steps=0"),
-            folder=tmp_path,
+        kerasrl_runner.fit(
+            "cartpole",
+            engine=engine,
+            steps=300,
+            seed=7,
+            run_dir=tmp_path / engine,
+            initial_weights=tmp_path / "given.h5",
+            policy={"GreedyQPolicy": {}},
+            agent={"nb_steps_warmup": 250},
+            evaluate={"every_steps": 0},
         )
-        assert done.code == 0, done.stderr
-    logs = [(tmp_path / engine / "log.csv").read_text() for engine in ("reference", "compiled")]
-    rows = [[row.split(",")[:5] for row in log.splitlines()] for log in logs]
-    before_learning = [row for row in rows[0][1:] if int(row[1]) < 250]
+        log = (tmp_path / engine / "log.csv").read_text().splitlines()[1:]
+        rows.append([row.split(",")[:5] for row in log])
+    before_learning = [row for row in rows[0] if int(row[1]) < 250]
     assert len(before_learning) > 5
-    assert rows[0][1 : len(before_learning) + 1] == rows[1][1 : len(before_learning) + 1]
-
-
-def test_the_weights_file_is_one_of_the_project(tmp_path):
-    done = run("fit", "--engine", "reference", "--steps", 100, "--run-dir", "run", folder=tmp_path)
-    assert done.code == 0, done.stderr
-    attributes = read_weights(tmp_path / "run" / "weights.h5").attributes
-    assert {"preset", "engine", "seed", "env_steps", "versions", "architecture"} <= set(attributes)
-    with h5py.File(tmp_path / "run" / "weights.h5") as file:
-        assert file["q_values/q_values/kernel:0"].shape == (16, 2) or file["q_values"]
+    assert rows[1][: len(before_learning)] == before_learning

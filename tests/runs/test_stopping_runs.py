@@ -18,7 +18,6 @@ from kerasrl_runner.weights.file import read_weights
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
-ENGINES = ("reference", "compiled", "keras-rl")
 HINT = "Stopping when the environment's step has ended; a second Ctrl-C stops at once."
 
 slow = pytest.mark.slow
@@ -34,12 +33,12 @@ def check_interrupted(outcome: Outcome, directory: RunDirectory) -> None:
     assert outcome.code == 130, outcome.stderr
     assert "Traceback" not in outcome.stderr
     record = directory.record()
-    assert (record["status"], record["error"]) == ("interrupted", None)
+    assert (record.status, record.error) == ("interrupted", None)
     weights = read_weights(directory.weights_file)
-    assert weights.attributes["env_steps"] == record["env_steps"] > 0
+    assert weights.attributes["env_steps"] == record.env_steps > 0
     assert directory.log_file.read_text().endswith("\n")
     directory.checkpoint.read()
-    assert not directory.leftovers()
+    assert not list(directory.path.glob(".*"))
 
 
 def begin(folder, world, engine="reference", **changes):
@@ -47,8 +46,17 @@ def begin(folder, world, engine="reference", **changes):
     return ["fit", "--engine", engine, "--preset", preset, "--run-dir", "run"]
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
-@pytest.mark.parametrize("engine", ["reference", "compiled", pytest.param("keras-rl", marks=slow)])
+# Each needs a process of its own, and with TensorFlow its five seconds of imports.
+PROCESSES = [
+    ("reference", signal.SIGINT),
+    ("reference", signal.SIGTERM),
+    ("compiled", signal.SIGINT),
+    pytest.param("compiled", signal.SIGTERM, marks=slow),
+    pytest.param("keras-rl", signal.SIGINT, marks=slow),
+]
+
+
+@pytest.mark.parametrize(("engine", "number"), PROCESSES)
 def test_one_signal_ends_a_process_within_two_seconds(engine, number, tmp_path):
     child = start_process(
         *("fit", "--engine", engine, "--run-dir", "run", "--checkpoint-every", 100),
@@ -113,8 +121,8 @@ def test_in_a_step_of_minutes_the_first_signal_says_so_and_the_second_ends_it(
     assert outcome.code == 130
     assert "Traceback" not in outcome.stderr
     directory = RunDirectory(tmp_path / "run")
-    assert directory.record()["status"] == "interrupted"
-    assert directory.checkpoint.read().numbers["environment"]["env_steps"] == 60
+    assert directory.record().status == "interrupted"
+    assert directory.checkpoint.read().scalars["environment"]["env_steps"] == 60
     if fault == "sleeps":  # Python was heeded
         check_interrupted(outcome, directory)
 
@@ -129,8 +137,8 @@ def test_the_hint_is_not_given_where_the_step_ends_soon(tmp_path):
     check_interrupted(outcome, directory)
     assert outcome.stderr == ""
     record = directory.record()
-    said = {key: outcome.json[key] for key in ("status", "env_steps", "episodes", "best")}
-    assert said == {key: record[key] for key in said}
+    printed = tuple(outcome.json[key] for key in ("status", "env_steps", "episodes"))
+    assert printed == (record.status, record.env_steps, record.episodes)
 
 
 def test_a_close_that_hangs_costs_a_second_signal_and_no_weights(tmp_path):
@@ -146,7 +154,7 @@ def test_a_close_that_hangs_costs_a_second_signal_and_no_weights(tmp_path):
     assert time.monotonic() - sent < seconds(2)
     assert "Traceback" not in outcome.stderr
     # The training itself was done.
-    assert (outcome.code, directory.record()["status"]) == (130, "finished")
+    assert (outcome.code, directory.record().status) == (130, "finished")
 
 
 @pytest.mark.parametrize("engine", ["reference", pytest.param("compiled", marks=slow)])
@@ -162,7 +170,7 @@ def test_a_signal_during_an_evaluation_ends_it(engine, tmp_path):
     assert time.monotonic() - sent < seconds(2)
     directory = RunDirectory(tmp_path / "run")
     check_interrupted(outcome, directory)
-    assert directory.record()["env_steps"] == 50
+    assert directory.record().env_steps == 50
     assert directory.evaluation_file.read_text().count("\n") == 1  # no score of fewer episodes
 
 
@@ -195,7 +203,7 @@ def whole_walk(tmp_path_factory):
     return {name: (folder / "run" / name).read_bytes() for name in RESULTS}
 
 
-MOMENTS = [pytest.param(n, marks=[slow] if n >= 4 else []) for n in range(30)]
+MOMENTS = [pytest.param(n, marks=[slow] if n >= 2 else []) for n in range(30)]
 
 
 @pytest.mark.parametrize("number", MOMENTS)
@@ -237,6 +245,6 @@ def test_an_environment_that_fails_of_the_signal_is_no_failure(tmp_path):
     outcome = run(*begin(tmp_path, "Broken", env={"kwargs": kwargs}), folder=tmp_path)
     assert outcome.code == 130, outcome.stderr
     record = RunDirectory(tmp_path / "run").record()
-    assert record["status"] == "interrupted"
-    assert "BrokenPipeError" in record["error"]
+    assert record.status == "interrupted"
+    assert "BrokenPipeError" in (record.error or "")
     assert read_weights(tmp_path / "run" / "weights.h5").attributes["env_steps"] > 100
