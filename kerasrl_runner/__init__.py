@@ -10,14 +10,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerasrl_runner.api import build, fit, load_model, resume, test
+    from kerasrl_runner.api import build, fit, resume, test
     from kerasrl_runner.preset import load_preset
+    from kerasrl_runner.weights.keras_weights import load_model
 
 __all__ = ["build", "fit", "load_model", "load_preset", "resume", "test"]
+
+# Where a name comes from, if not from api.py.
+_HOMES = {
+    "load_model": "kerasrl_runner.weights.keras_weights",
+    "load_preset": "kerasrl_runner.preset",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "kerasrl_runner.preset" if name == "load_preset" else "kerasrl_runner.api"
+    home = _HOMES.get(name, "kerasrl_runner.api")
     return getattr(importlib.import_module(home), name)

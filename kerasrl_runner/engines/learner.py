@@ -121,7 +121,7 @@ class Learner(Protocol):
         """Train until `env_steps` env steps in all were done, or `stop_training`."""
 
     def exported_weights(self) -> WeightsFile:
-        """The online network's weights and architecture."""
+        """The online network's configuration and weights, for raw observations."""
 
     def set_weights(self, weights: WeightsFile) -> None:
         """Put weights into the online and the target network. Raises WeightsError."""

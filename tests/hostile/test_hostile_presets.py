@@ -18,7 +18,7 @@ CORPUS = sorted((Path(__file__).resolve().parent.parent / "corpus" / "presets").
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    worker = Worker("light")
+    worker = Worker()
     make_folder(worker.folder)
     yield worker
     worker.close()

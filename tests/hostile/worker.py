@@ -30,16 +30,14 @@ BYTES = 1 << 30
 FORBIDDEN = """
 pickle.find_class os.system os.exec os.posix_spawn os.fork os.remove os.rename os.mkdir os.rmdir
 os.link os.symlink os.truncate subprocess.Popen socket.connect urllib.Request
+exec compile import marshal.loads ctypes.dlopen
 """.split()
-# What Keras does by itself, so that only a light worker can be held to it.
-FORBIDDEN_LIGHT = "exec compile import marshal.loads ctypes.dlopen".split()
 
 
 class Worker:
     """A child that reads one case after the other; it is started again where one has ended it."""
 
-    def __init__(self, readers: str) -> None:
-        self.readers = readers
+    def __init__(self) -> None:
         self.cases = 0
         self._folder = tempfile.TemporaryDirectory(prefix="hostile-")
         self.folder = Path(self._folder.name)
@@ -50,7 +48,7 @@ class Worker:
         self.cases += 1
         if self._child is None:
             self._child = subprocess.Popen(
-                [sys.executable, __file__, self.readers],
+                [sys.executable, __file__],
                 cwd=self.folder,
                 env=child_environment(PYTHONPATH=f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"),
                 stdin=subprocess.PIPE,
@@ -134,21 +132,16 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
-def _main(kind: str) -> None:
+def _main() -> None:
     for module in ("difflib", "encodings.unicode_escape", "pwd"):  # loaded when first needed
         importlib.import_module(module)
-    forbidden = list(FORBIDDEN)
-    if kind == "light":
-        forbidden += FORBIDDEN_LIGHT
-        from hostile.readers import LIGHT as readers
+    from hostile.readers import LIGHT as readers
 
-        status = Path("/proc/self/status").read_text()
-        now = int(status.split("VmSize:")[1].split()[0]) << 10
-        resource.setrlimit(resource.RLIMIT_AS, (now + BYTES, now + BYTES))
-    else:
-        from hostile.keras_readers import KERAS as readers
-    _serve(readers, forbidden)
+    status = Path("/proc/self/status").read_text()
+    now = int(status.split("VmSize:")[1].split()[0]) << 10
+    resource.setrlimit(resource.RLIMIT_AS, (now + BYTES, now + BYTES))
+    _serve(readers, FORBIDDEN)
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    _main()

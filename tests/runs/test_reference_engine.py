@@ -12,7 +12,7 @@ from commands import python, run
 from kerasrl_runner.engines import build
 from kerasrl_runner.errors import PresetError, WeightsError
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.weights.comparison import check_same
+from kerasrl_runner.weights.configuration import check_same_network
 from kerasrl_runner.weights.file import read_weights
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
@@ -79,8 +79,11 @@ def test_its_weights_file_says_what_the_compiled_engine_would_say(dueling, windo
     file = reference_weights(preset, environment.example().shape, ours.network)
     _, keras_agent = build(preset, 0, "compiled")
     theirs = keras_agent.exported_weights()
-    check_same(theirs.attributes["architecture"], file.attributes["architecture"])
-    check_same(file.attributes["architecture"], theirs.attributes["architecture"])
+    check_same_network(theirs.config, file.config)
+    check_same_network(file.config, theirs.config)
+    assert [entry["config"]["name"] for entry in file.config["config"]["layers"]] == [
+        entry["config"]["name"] for entry in theirs.config["config"]["layers"]
+    ]
     assert [(layer.name, [name for name, _ in layer.weights]) for layer in file.layers] == [
         (layer.name, [name for name, _ in layer.weights]) for layer in theirs.layers
     ]
@@ -99,13 +102,13 @@ def test_weights_of_another_network_change_nothing():
     other = load_preset("cartpole-kerasrl")
     file = reference_weights(other, (4,), build(other, 0, "reference")[1].network)
     before = agent.network.parameters.copy()
-    for attributes in (file.attributes, {}):
+    for config in (file.config, None):
         with pytest.raises(WeightsError, match="another architecture"):
             set_reference_weights(
                 preset,
                 environment.example().shape,
                 agent.network,
-                type(file)(file.layers, attributes),
+                type(file)(file.layers, config, {}),
             )
     assert np.array_equal(agent.network.parameters, before)
 
@@ -191,6 +194,7 @@ def test_the_weights_file_is_one_of_the_project(tmp_path):
     done = run("fit", "--engine", "reference", "--steps", 100, "--run-dir", "run", folder=tmp_path)
     assert done.code == 0, done.stderr
     attributes = read_weights(tmp_path / "run" / "weights.h5").attributes
-    assert {"preset", "engine", "seed", "env_steps", "versions", "architecture"} <= set(attributes)
+    assert {"preset", "engine", "seed", "env_steps", "versions"} <= set(attributes)
     with h5py.File(tmp_path / "run" / "weights.h5") as file:
-        assert file["q_values/q_values/kernel:0"].shape == (16, 2) or file["q_values"]
+        assert "model_config" in file.attrs
+        assert file["model_weights/q_values/q_values/kernel:0"].shape == (24, 2)
