@@ -48,7 +48,7 @@ def main() -> None:
         },
     }
     path = WEIGHTS / f"{arguments.preset}.h5"
-    write_weights(path, WeightsFile(file.layers, attributes), overwrite=True)
+    write_weights(path, WeightsFile(file.layers, file.config, attributes), overwrite=True)
     tabulate(
         path.name,
         f"| `{path.name}` | {score.mean_return:.1f} ± {score.std_return:.1f} | "

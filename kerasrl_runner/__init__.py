@@ -10,18 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerasrl_runner.api import load_model
     from kerasrl_runner.engines import build
     from kerasrl_runner.preset import load_preset
     from kerasrl_runner.runs.testing import test
     from kerasrl_runner.runs.training import fit, resume
+    from kerasrl_runner.weights.keras_weights import load_model
 
 __all__ = ["build", "fit", "load_model", "load_preset", "resume", "test"]
 
 _HOMES = {
     "build": "engines",
     "fit": "runs.training",
-    "load_model": "api",
+    "load_model": "weights.keras_weights",
     "load_preset": "preset",
     "resume": "runs.training",
     "test": "runs.testing",

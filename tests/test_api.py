@@ -81,7 +81,9 @@ def test_load_model_of_raw_observations_is_the_agent_on_scaled_ones(tmp_path, du
     text = kerasrl_runner.preset.preset_to_toml(kerasrl_runner.load_preset("cartpole"))
     attributes = {**exported.attributes, "preset": text}
     path = tmp_path / "mine.h5"
-    write_weights(path, type(exported)(exported.layers, attributes), overwrite=False)
+    write_weights(
+        path, type(exported)(exported.layers, exported.config, attributes), overwrite=False
+    )
 
     environment = gymnasium.make("CartPole-v1")
     raw = np.stack([environment.reset(seed=seed)[0] for seed in range(5)])  # [5, 4]
@@ -99,8 +101,8 @@ def test_load_model_of_raw_observations_is_the_agent_on_scaled_ones(tmp_path, du
 
 def test_load_model_of_a_file_that_does_not_say_its_architecture_is_refused(tmp_path, result):
     weights = read_weights(Path(result.weights))
-    write_weights(tmp_path / "plain.h5", type(weights)(weights.layers, {}), overwrite=False)
-    with pytest.raises(WeightsError, match="does not say its architecture"):
+    write_weights(tmp_path / "plain.h5", type(weights)(weights.layers, None, {}), overwrite=False)
+    with pytest.raises(WeightsError, match="weights alone"):
         kerasrl_runner.load_model(tmp_path / "plain.h5")
 
 

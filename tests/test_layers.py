@@ -17,7 +17,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "data" not in path.part
 
 # From what a person types down to the ground. Each package imports itself and all to its right.
 ORDER = """
-__main__ cli __init__ keras_rl api studies doctor runs engines agents weights parts environments
+__main__ cli __init__ keras_rl doctor runs engines agents weights parts environments
 vendor preset files errors
 """.split()
 # Packages that stand beside the others: all that they may import of the package.

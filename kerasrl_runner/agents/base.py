@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,9 @@ from kerasrl_runner.errors import TrainingDiverged, diverged
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import with_dueling_head
 from kerasrl_runner.vendor import rl_dqn
-from kerasrl_runner.weights.architecture import architecture_of
-from kerasrl_runner.weights.comparison import check_same
+from kerasrl_runner.weights.configuration import add_rescaling, check_same_network
 from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
-from kerasrl_runner.weights.keras_weights import layers_of, set_layers
+from kerasrl_runner.weights.keras_weights import config_of, layers_of, set_layers
 
 # D22: a greedy policy may never end an episode.
 TEST_EPISODE_STEPS = 10_000
@@ -82,6 +81,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self.dueling_type = dueling_type
         self._check_arguments()
 
+    #: What the environment multiplies observations by; the network of a file does it itself.
+    observation_scale: float | Sequence[float] = 1.0
     training: bool
     nb_steps_warmup: float
     recent_action: int | None
@@ -215,7 +216,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         return relay.history
 
     def save_weights(self, filepath: str | Path, overwrite: bool = False) -> None:
-        """Write legacy .h5 weights, whole or not at all; never asks on stdin (D10).
+        """Write a legacy Keras .h5 file, whole or not at all; never asks on stdin (D10).
 
         Raises:
             WeightsError: the file exists and `overwrite` is false, or its suffix is not .h5.
@@ -231,16 +232,16 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self.set_weights(read_weights(Path(filepath)))
 
     def exported_weights(self) -> WeightsFile:
-        """The online network's weights with its architecture, as files hold them."""
+        """The online network's configuration and weights, as files hold them."""
         with self._scope:
-            architecture = architecture_of(self.model)
-            return WeightsFile(layers_of(self.model), {"architecture": architecture})
+            return WeightsFile(layers_of(self.model), self._network_config(), {})
 
     def set_weights(self, weights: WeightsFile) -> None:
         """Put weights into the online and the target network. Raises WeightsError."""
         with self._scope:
-            if "architecture" in weights.attributes:
-                check_same(architecture_of(self.model), weights.attributes["architecture"])
+            expected = self._network_config()
+            if expected is not None and weights.config is not None:
+                check_same_network(expected, weights.config)
             set_layers(self.model, weights)
             if self.compiled:
                 self.update_target_model_hard()
@@ -260,6 +261,10 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
         """Store the step and, where it `learns`, update; returns the metrics, NaN for none."""
         raise NotImplementedError
+
+    def _network_config(self) -> dict[str, Any] | None:
+        """The configuration of a network that takes the environment's own observations."""
+        return add_rescaling(config_of(self.model), self.observation_scale)
 
     def _q_values(self, state: Any) -> Any:
         return self.compute_batch_q_values([state])[0]

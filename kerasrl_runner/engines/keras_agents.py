@@ -90,6 +90,7 @@ def build_keras_agent(
         target_model_update=settings.target_model_update,
         delta_clip=settings.delta_clip,
     )
+    agent.observation_scale = preset.env.observation_scale
     name, arguments = preset.optimizer.chosen
     optimizer = build_optimizer(name, arguments)
     try:

@@ -130,7 +130,7 @@ class Learner(Protocol):
         """
 
     def exported_weights(self) -> WeightsFile:
-        """The online network's weights and architecture."""
+        """The online network's configuration and weights, for raw observations."""
 
     def set_weights(self, weights: WeightsFile) -> None:
         """Put weights into the online and the target network. Raises WeightsError."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from kerasrl_runner.errors import PresetError
 from kerasrl_runner.preset.modules import imported_class
+from kerasrl_runner.preset.names import INPUT_NAME, MODEL_NAME, Q_HEAD
 from kerasrl_runner.vendor import keras, tf
 
-Q_HEAD = "q_values"
 MOST_WEIGHTS = 1 << 27  # half a GiB; beside it stand the target network and the optimizer's state
 
 
@@ -74,7 +74,8 @@ def _build(
     nb_actions: int,
     dueling_type: str | None,
 ) -> Any:
-    model = keras.Sequential([keras.layers.InputLayer(input_shape=input_shape)])
+    inputs = keras.layers.InputLayer(input_shape=input_shape, name=INPUT_NAME)
+    model = keras.Sequential([inputs], name=MODEL_NAME)
     for number, (name, arguments) in enumerate(layers):
         key = f"model.layers.{number} ({name})"
         if name == "Dense":
@@ -139,10 +140,8 @@ def _layer(name: str, arguments: dict[str, Any], key: str) -> Any:
         layer_class = getattr(keras.layers, name)
     arguments = dict(arguments)
     inner = arguments.get("layer")
-    if isinstance(inner, dict) and len(inner) == 1:  # Bidirectional, TimeDistributed
-        inner_name, inner_arguments = next(iter(inner.items()))
-        if inner_name == "Lambda" or not (":" in inner_name or hasattr(keras.layers, inner_name)):
-            raise PresetError(f'{key}: layer: "{inner_name}" is no Keras layer to wrap.')
+    if isinstance(inner, dict):  # what Bidirectional or TimeDistributed wraps
+        ((inner_name, inner_arguments),) = inner.items()
         arguments["layer"] = _layer(inner_name, inner_arguments, f"{key}.layer")
     try:
         return layer_class(**arguments)

@@ -30,8 +30,14 @@ LEARNING_RATE_SCHEDULES = (
     "PolynomialDecay",
 )
 
-# keras-rl's training model has layers of these names (rl/agents/dqn.py:243-245).
-RESERVED_LAYER_NAMES = ("loss", "mask", "y_true")
+# What this project calls the network and those of its layers that no preset names.
+MODEL_NAME = "q_network"
+INPUT_NAME = "observation"
+RESCALING_NAME = "rescaling"
+Q_HEAD = "q_values"
+
+# keras-rl's training model has layers of the first three names (rl/agents/dqn.py:243-245).
+RESERVED_LAYER_NAMES = ("loss", "mask", "y_true", INPUT_NAME, RESCALING_NAME, Q_HEAD)
 
 # Keys that keras-rl or gymnasium know and a preset refuses, with the reason and the way out.
 REFUSED_KEYS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,27 +59,8 @@ class Layer(RootModel[dict[str, dict[str, Any]]]):
     model_config = ConfigDict(frozen=True, strict=True)
 
     @model_validator(mode="after")
-    def _one_known_layer(self) -> Layer:
-        if len(self.root) != 1:
-            raise ValueError(
-                f"expected one layer a table, such as {{ Dense = {{ units = 24 }} }}, received "
-                f"{len(self.root)}: {', '.join(self.root) or 'none'}"
-            )
-        if self.name == "Lambda":
-            raise ValueError(
-                "Lambda layers carry code and are refused; write a keras.layers.Layer class and "
-                'name it "module:Class"'
-            )
-        if ":" not in self.name and self.name not in KERAS_LAYERS:
-            raise ValueError(
-                f'no Keras layer for a Sequential is called "{self.name}".'
-                f"{nearest(self.name, list(KERAS_LAYERS))} A layer of your own is spelled "
-                f'"module:Class"'
-            )
-        if self.arguments.get("name") in RESERVED_LAYER_NAMES:
-            raise ValueError(
-                f'the layer name "{self.arguments["name"]}" is keras-rl\'s own; choose another'
-            )
+    def _check(self) -> Layer:
+        _check_layer(self.root)
         return self
 
     @property
@@ -90,10 +72,69 @@ class Layer(RootModel[dict[str, dict[str, Any]]]):
         return next(iter(self.root.values()))
 
 
+def _check_layer(table: Any) -> None:
+    """Raises ValueError for a table that is not one known layer, the layers it wraps included."""
+    if not isinstance(table, dict) or len(table) != 1:
+        raise ValueError(
+            f"expected one layer a table, such as {{ Dense = {{ units = 24 }} }}, received "
+            f"{', '.join(table) or 'none' if isinstance(table, dict) else table}"
+        )
+    ((name, arguments),) = table.items()
+    if name == "Lambda":
+        raise ValueError(
+            "Lambda layers carry code and are refused; write a keras.layers.Layer class and "
+            'name it "module:Class"'
+        )
+    if ":" not in name and name not in KERAS_LAYERS:
+        raise ValueError(
+            f'no Keras layer for a Sequential is called "{name}".'
+            f"{nearest(name, list(KERAS_LAYERS))} A layer of your own is spelled "
+            f'"module:Class"'
+        )
+    if not isinstance(arguments, dict):
+        raise ValueError(f"{name}: expected a table of arguments, received {arguments!r}")
+    for key in ("layer", "backward_layer"):  # what Bidirectional and TimeDistributed wrap
+        if key in arguments:
+            _check_layer(arguments[key])
+    _check_arguments(arguments)
+    own = arguments.get("name", "a")
+    if not isinstance(own, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", own):
+        raise ValueError(
+            f"expected a layer name of letters, digits and underscores that begins with a letter, "
+            f"received {own!r}"
+        )
+    if own in RESERVED_LAYER_NAMES or re.fullmatch(r"(layer|flatten)_\d+", own):
+        raise ValueError(
+            f'the layer name "{own}" is given by keras-rl or by this project; choose another'
+        )
+
+
+def _check_arguments(value: Any) -> None:
+    """Raises ValueError for a key by which Keras would import a module or build any class."""
+    for key in value if isinstance(value, dict) else ():
+        if key in ("module", "class_name", "registered_name"):
+            raise ValueError(
+                f'"{key}" is refused in a layer\'s arguments, since Keras would run what it names; '
+                f"name initializers and the like by a string, and classes of your own by "
+                f'"module:Class"'
+            )
+    inner = value.values() if isinstance(value, dict) else value
+    for part in inner if isinstance(value, dict | list) else ():
+        _check_arguments(part)
+
+
 class Model(_Section):
     """The layers between the observation and the Q head; both ends are added."""
 
     layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_tuple)]
+
+    @model_validator(mode="after")
+    def _no_name_twice(self) -> Model:
+        names = [layer.arguments["name"] for layer in self.layers if "name" in layer.arguments]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f'two layers are called "{twice}"; give each a name of its own')
+        return self
 
 
 class Memory(_Section):

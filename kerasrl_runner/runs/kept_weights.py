@@ -65,4 +65,4 @@ class KeptWeights:
     def _describe(self, env_steps: int, **more: Any) -> WeightsFile:
         exported = self._learner.exported_weights()
         attributes = {**exported.attributes, **self._attributes, "env_steps": env_steps, **more}
-        return WeightsFile(exported.layers, attributes)
+        return WeightsFile(exported.layers, exported.config, attributes)

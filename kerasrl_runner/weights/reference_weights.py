@@ -6,37 +6,33 @@ import itertools
 from typing import Any
 
 from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.preset.names import INPUT_NAME, MODEL_NAME, Q_HEAD
 from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference.network import Network
-from kerasrl_runner.weights.comparison import check_same
+from kerasrl_runner.weights.configuration import add_rescaling, check_same_network
 from kerasrl_runner.weights.dueling import fold, is_foldable, unfold
 from kerasrl_runner.weights.file import Layer, WeightsFile
 
-# parts/model.py's names: of the layer and, where a dueling head can't be folded, of its class.
-_Q_HEAD = "q_values"
-_DUELING_HEAD = "kerasrl_runner.parts.model:DuelingHead"
+_DUELING_HEAD = "kerasrl_runner>DuelingHead"  # parts/model.py's, where it cannot be folded
 
 
 def reference_weights(
     preset: Preset, observation_shape: tuple[int, ...], network: Network
 ) -> WeightsFile:
-    """The weights layer by layer with the architecture, equal to what `compiled` would write."""
-    described = _described(preset, observation_shape, network)
+    """The network's configuration and weights, equal to what `compiled` would write."""
+    config = _configure(preset, observation_shape, network)
     remaining = iter(network.get_weights())
     layers = []
-    for entry in described:
-        names = {"Dense": ("kernel", "bias"), _DUELING_HEAD: ("kernel", "bias")}
-        has_bias = entry["config"].get("use_bias", True)
-        wanted = names.get(entry["class"], ())[: 1 + has_bias]
-        arrays = list(itertools.islice(remaining, len(wanted)))
-        if entry is described[-1] and network.dueling:
-            arrays = [fold(array, network.dueling) for array in arrays]
+    for entry in config["config"]["layers"][1:]:  # the input has no weights
+        is_dense = entry["class_name"] in ("Dense", _DUELING_HEAD)
+        names = ("kernel", "bias")[: is_dense + entry["config"].get("use_bias", False)]
+        arrays = list(itertools.islice(remaining, len(names)))
         name = entry["config"]["name"]
-        weights = zip((f"{name}/{weight}:0" for weight in wanted), arrays, strict=True)
+        if name == Q_HEAD and network.dueling:
+            arrays = [fold(array, network.dueling) for array in arrays]
+        weights = zip((f"{name}/{weight}:0" for weight in names), arrays, strict=True)
         layers.append(Layer(name, tuple(weights)))
-    return WeightsFile(
-        tuple(layers), {"architecture": _architecture(preset, observation_shape, described)}
-    )
+    return WeightsFile(tuple(layers), add_rescaling(config, preset.env.observation_scale), {})
 
 
 def set_reference_weights(
@@ -50,12 +46,11 @@ def set_reference_weights(
     Raises:
         WeightsError: weights of another architecture; nothing was changed.
     """
-    if "architecture" in weights.attributes:
-        described = _described(preset, observation_shape, network)
-        check_same(
-            _architecture(preset, observation_shape, described),
-            weights.attributes["architecture"],
-        )
+    if weights.config is not None:
+        config = _configure(preset, observation_shape, network)
+        expected = add_rescaling(config, preset.env.observation_scale)
+        assert expected is not None
+        check_same_network(expected, weights.config)
     arrays = [array for layer in weights.layers for _, array in layer.weights]
     if network.dueling and is_foldable(network.dueling):
         arrays[-2:] = [unfold(array, network.dueling) for array in arrays[-2:]]
@@ -68,47 +63,39 @@ def set_reference_weights(
         ) from error
 
 
-def _architecture(
-    preset: Preset, observation_shape: tuple[int, ...], described: list[dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "input_shape": [preset.memory.window_length, *observation_shape],
-        "layers": described,
-    }
-
-
-def _described(
+def _configure(
     preset: Preset, observation_shape: tuple[int, ...], network: Network
-) -> list[dict[str, Any]]:
-    """Class and config of each layer of parts/model.py's `build_q_network`, Flatten included."""
-    described: list[dict[str, Any]] = []
+) -> dict[str, Any]:
+    """Keras' configuration of what parts/model.py's `build_q_network` makes of the preset."""
+    input_shape = [None, preset.memory.window_length, *observation_shape]
+    layers: list[dict[str, Any]] = []
     is_flat = not observation_shape
+
+    def add(class_name: str, name: str, **config: Any) -> None:
+        layers.append({"class_name": class_name, "config": {"name": name, **config}})
 
     def flatten(name: str) -> None:
         nonlocal is_flat
-        config = {"name": name, "data_format": "channels_last"}
-        described.append({"class": "Flatten", "config": config})
+        add("Flatten", name, data_format="channels_last")
         is_flat = True
 
+    add("InputLayer", INPUT_NAME, batch_input_shape=input_shape, dtype="float32")
     for number, layer in enumerate(preset.model.layers):
-        named = {"name": f"layer_{number}", **layer.arguments}
+        arguments = {"name": f"layer_{number}", **layer.arguments}
         if layer.name == "Flatten":
-            flatten(named["name"])
+            flatten(arguments["name"])
         elif layer.name == "Activation":
-            described.append({"class": "Activation", "config": named})
+            add("Activation", **arguments)
         else:
             if not is_flat:
-                flatten(f"flatten_{len(described)}")
-            described.append({"class": "Dense", "config": {**_DENSE, **named}})
+                flatten(f"flatten_{len(layers) - 1}")
+            add("Dense", **{"activation": "linear", "use_bias": True, **arguments})
     if not is_flat:
-        flatten(f"flatten_{len(described)}")
-    head: dict[str, Any] = {**_DENSE, "name": _Q_HEAD}
+        flatten(f"flatten_{len(layers) - 1}")
+    head: dict[str, Any] = {"activation": "linear", "use_bias": True}
     if network.dueling and not is_foldable(network.dueling):
         head |= {"nb_actions": network.action_count, "dueling_type": network.dueling}
-        described.append({"class": _DUELING_HEAD, "config": head})
+        add(_DUELING_HEAD, Q_HEAD, **head)
     else:
-        described.append({"class": "Dense", "config": {**head, "units": network.action_count}})
-    return described
-
-
-_DENSE = {"activation": "linear", "use_bias": True}
+        add("Dense", Q_HEAD, units=network.action_count, **head)
+    return {"class_name": "Sequential", "config": {"name": MODEL_NAME, "layers": layers}}

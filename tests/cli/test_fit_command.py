@@ -134,14 +134,16 @@ def test_the_evaluations_are_logged_and_the_best_is_kept(finished):
 
 def test_the_weights_describe_themselves(finished):
     name, folder, outcome = finished
-    attributes = read_weights(folder / outcome.json["weights"]).attributes
+    weights = read_weights(folder / outcome.json["weights"])
+    attributes = weights.attributes
     assert preset_from_toml(attributes["preset"]).name == name
     assert (attributes["engine"], attributes["seed"], attributes["env_steps"]) == (
         "compiled",
         3,
         300,
     )
-    assert attributes["architecture"]["input_shape"] == [1, 4]
+    assert weights.config is not None
+    assert weights.config["config"]["layers"][0]["config"]["batch_input_shape"] == [None, 1, 4]
     assert "tensorflow" in attributes["versions"]
 
 

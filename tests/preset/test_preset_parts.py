@@ -51,9 +51,34 @@ def test_a_table_holds_one_layer(write_preset, text):
         load_preset(write_preset(base=layers(text)))
 
 
-def test_a_layer_name_that_keras_rl_uses_itself_is_refused(write_preset):
-    with pytest.raises(PresetError, match='the layer name "mask" is keras-rl'):
-        load_preset(write_preset(base=layers('{ Dense = { units = 4, name = "mask" } }')))
+DENSE = '{{ Dense = {{ units = 4, name = "{}" }} }}'.format
+
+
+@pytest.mark.parametrize("name", ["mask", "q_values", "rescaling", "observation", "layer_0"])
+def test_a_layer_name_that_is_given_already_is_refused(write_preset, name):
+    with pytest.raises(
+        PresetError, match=f'layers.0: the layer name "{name}" is given by keras-rl'
+    ):
+        load_preset(write_preset(base=layers(DENSE(name))))
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "a/b", "9", "é"])
+def test_a_layer_name_that_no_file_can_hold_is_refused(write_preset, name):
+    with pytest.raises(PresetError, match=r"layers\.0: expected a layer name of letters"):
+        load_preset(write_preset(base=layers(DENSE(name))))
+
+
+def test_two_layers_of_one_name_are_refused(write_preset):
+    with pytest.raises(PresetError, match='model: two layers are called "a"'):
+        load_preset(write_preset(base=layers(f"{DENSE('a')}, {DENSE('b')}, {DENSE('a')}")))
+    load_preset(write_preset(base=layers(f"{DENSE('a')}, {DENSE('b')}")))
+
+
+@pytest.mark.parametrize("inner", ["Dence", "deserialize", "InputLayer"])
+def test_a_wrapped_layer_is_one_of_keras(write_preset, inner):
+    layer = f"{{ TimeDistributed = {{ layer = {{ {inner} = {{ units = 3 }} }} }} }}"
+    with pytest.raises(PresetError, match=f'layers.0: no Keras layer .* called "{inner}"'):
+        load_preset(write_preset(base=layers(layer)))
 
 
 def test_a_layer_of_ones_own_is_left_to_the_building(write_preset):

@@ -10,7 +10,7 @@ from kerasrl_runner.engines import build
 from kerasrl_runner.errors import PresetError, WeightsError
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.weights.comparison import check_same
+from kerasrl_runner.weights.configuration import check_same_network
 from kerasrl_runner.weights.file import read_weights
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
@@ -58,8 +58,11 @@ def test_its_weights_file_says_what_the_compiled_engine_would_say(dueling, windo
     file = reference_weights(preset, environment.example().shape, ours.network)
     _, keras_agent = build(preset, 0, "compiled")
     theirs = keras_agent.exported_weights()
-    check_same(theirs.attributes["architecture"], file.attributes["architecture"])
-    check_same(file.attributes["architecture"], theirs.attributes["architecture"])
+    check_same_network(theirs.config, file.config)
+    check_same_network(file.config, theirs.config)
+    assert [entry["config"]["name"] for entry in file.config["config"]["layers"]] == [
+        entry["config"]["name"] for entry in theirs.config["config"]["layers"]
+    ]
     assert [(layer.name, [name for name, _ in layer.weights]) for layer in file.layers] == [
         (layer.name, [name for name, _ in layer.weights]) for layer in theirs.layers
     ]
@@ -78,13 +81,13 @@ def test_weights_of_another_network_change_nothing():
     other = load_preset("cartpole-kerasrl")
     file = reference_weights(other, (4,), build(other, 0, "reference")[1].network)
     before = agent.network.parameters.copy()
-    for attributes in (file.attributes, {}):
+    for config in (file.config, None):
         with pytest.raises(WeightsError, match="another architecture"):
             set_reference_weights(
                 preset,
                 environment.example().shape,
                 agent.network,
-                type(file)(file.layers, attributes),
+                type(file)(file.layers, config, {}),
             )
     assert np.array_equal(agent.network.parameters, before)
 
