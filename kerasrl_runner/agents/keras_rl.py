@@ -10,7 +10,7 @@ import numpy as np
 from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, vendor_parts_replaced
 from kerasrl_runner.parts.optimizers import legacy_optimizer
-from kerasrl_runner.vendor import keras, rl_dqn
+from kerasrl_runner.vendor import keras, make_train_function, rl_dqn
 
 
 class VendorDQNAgent(BaseDQNAgent):
@@ -69,7 +69,7 @@ class VendorDQNAgent(BaseDQNAgent):
         return metrics
 
     def _graph_variables(self) -> dict[str, Any]:
-        self.trainable_model._make_train_function()  # else the first update makes the optimizer's
+        make_train_function(self.trainable_model)  # else the first update makes the optimizer's
         optimizer = self.trainable_model.optimizer
         parts = {
             "online": self.model.weights,

@@ -71,7 +71,7 @@ def add_layer(model: Any, layer: Any) -> None:
     Raises:
         WeightsError: its outputs are more than any network has.
     """
-    for part in layer._flatten_layers():
+    for part in (layer, *layer.submodules):
         for name in [name for name in vars(part) if name.endswith("_initializer")]:
             setattr(part, name, keras.initializers.Zeros())
     model.add(layer)
