@@ -4,17 +4,23 @@ Importing this module repairs the two defects that keep keras-rl2 1.0.5 from loa
 docs/defects.md) and leaves eager execution on. keras-rl2 runs on legacy Keras (tf-keras) alone,
 and TensorFlow chooses its Keras when it loads: import this before TensorFlow, or set
 TF_USE_LEGACY_KERAS=1 yourself.
+
+Every private name of these packages that this project uses stands at the end of this file and is
+looked up at import.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
+import inspect
+import itertools
 import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +101,139 @@ from rl.callbacks import Callback
 from rl.core import Processor
 from rl.policy import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy
 from rl.processors import MultiInputProcessor
+
+
+def look_up(package: str, module: str, path: str) -> Any:
+    """Return a private object of a package: the dotted `path` inside of `module`.
+
+    Raises:
+        StackError: the installed version of the package does not have it.
+    """
+    try:
+        found = importlib.import_module(module)
+        for name in path.split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError) as error:
+        raise _lost(package, f"{module}.{path}") from error
+    return found
+
+
+def check_attribute(package: str, method: Any, name: str) -> None:
+    """Check that a method uses a private attribute, which objects have only once they are made.
+
+    Raises:
+        StackError: it does not.
+    """
+    if name not in inspect.unwrap(method).__code__.co_names:
+        raise _lost(package, f"{method.__module__}.{method.__qualname__}: self.{name}")
+
+
+def _lost(package: str, name: str) -> StackError:
+    version = importlib.metadata.version(package)
+    return StackError(
+        f"expected the private name {name} in {package}, received {package} {version}, which "
+        f"does not have it. Install the version of {package} that kerasrl-runner asks for."
+    )
+
+
+_EAGER = "tensorflow.python.eager"
+_CONCRETE = f"{_EAGER}.polymorphic_function.concrete_function"
+_execute = look_up("tensorflow", f"{_EAGER}.execute", "execute")
+_context = look_up("tensorflow", f"{_EAGER}.context", "context")
+for _module, _path in (
+    (f"{_EAGER}.context", "Context.function_call_options"),
+    (f"{_EAGER}.context", "FunctionCallOptions.as_attrs"),
+    (_CONCRETE, "ConcreteFunction.inference_fn"),
+    (f"{_EAGER}.polymorphic_function.atomic_function", "AtomicFunction.function_type"),
+):
+    look_up("tensorflow", _module, _path)
+
+_SafeModeScope = look_up("tf-keras", "tf_keras.src.saving.serialization_lib", "SafeModeScope")
+look_up("tf-keras", "tf_keras.src.engine.training_v1", "Model._make_train_function")
+_RandomLayer = look_up("tf-keras", "tf_keras.src.engine.base_layer", "BaseRandomLayer")
+_RandomGenerator = look_up("tf-keras", "tf_keras.src.backend", "RandomGenerator")
+for _method, _name in (
+    (keras.optimizers.SGD.build, "_built"),
+    (keras.layers.LSTM.__init__, "_could_use_gpu_kernel"),
+    (keras.layers.GRU.__init__, "_could_use_gpu_kernel"),
+    (_RandomLayer.__init__, "_random_generator"),
+    (_RandomGenerator.random_normal, "_rng_type"),
+    (_RandomGenerator.random_normal, "make_seed_for_stateless_op"),
+    (_RandomGenerator.__init__, "_built"),
+):
+    check_attribute("tf-keras", _method, _name)
+
+
+def direct_call(concrete: Any) -> Callable[[list[tf.Tensor]], Sequence[tf.Tensor]]:
+    """Return a concrete function as a function of its flat inputs, captured ones last.
+
+    It runs the registered function by its name, as every generated op of TensorFlow does. The
+    argument binding of the public call costs more than a small update.
+    """
+    context = _context()
+    name = concrete.inference_fn.name.decode()
+    output_count = len(concrete.inference_fn.function_type.flat_outputs)
+    attributes = tuple(itertools.chain(*context.function_call_options.as_attrs().items()))
+
+    def call(inputs: list[tf.Tensor]) -> Sequence[tf.Tensor]:
+        return _execute(name, output_count, inputs, attributes, context)
+
+    return call
+
+
+def allow_lambdas() -> Any:
+    """Return a scope in which Keras makes Lambda layers from their configuration."""
+    return _SafeModeScope(False)
+
+
+def is_built(optimizer: Any) -> bool:
+    """Whether a new-style Keras optimizer has made its variables for some model."""
+    return getattr(optimizer, "_built", False)
+
+
+def make_train_function(model: Any) -> None:
+    """Let a Keras model of graph mode make its optimizer's variables."""
+    model._make_train_function()
+
+
+def use_plain_recurrence(model: Any) -> None:
+    """Let LSTM and GRU compute step by step, as other recurrent layers do.
+
+    Else each is two functions to choose from, one of them for a GPU, and XLA compiles a network
+    of one LSTM for half a minute instead of two seconds.
+    """
+    for module in model.submodules:
+        if isinstance(module, keras.layers.LSTM | keras.layers.GRU):
+            module._could_use_gpu_kernel = False
+
+
+@contextlib.contextmanager
+def keyed_randomness(model: Any, key: tf.Tensor) -> Iterator[None]:
+    """Let a model's random layers draw masks and noise from stateless keys.
+
+    Keras' own streams of random numbers are in no checkpoint. Served are the layers with Keras'
+    RandomGenerator (Dropout and its kin, GaussianNoise, custom layers derived from
+    BaseRandomLayer); a layer that calls `tf.random` itself is not.
+
+    Args:
+        key: int64 [2]; the n-th draw folds n into it.
+    """
+    draws = itertools.count(1)
+    generators = [
+        vars(module._random_generator)
+        for module in model.submodules
+        if isinstance(module, _RandomLayer)
+    ]
+    kept = [dict(attributes) for attributes in generators]
+    for attributes in generators:
+        attributes["_rng_type"] = _RandomGenerator.RNG_STATELESS
+        attributes["_built"] = True
+        attributes["make_seed_for_stateless_op"] = lambda: tf.random.experimental.stateless_fold_in(
+            key, next(draws)
+        )
+    try:
+        yield
+    finally:
+        for attributes, before in zip(generators, kept, strict=True):
+            attributes.clear()
+            attributes.update(before)

@@ -5,20 +5,35 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from kerasrl_runner.agents.base import BaseDQNAgent
-from kerasrl_runner.agents.xla.acting import UnaskedQValues, forward_for
-from kerasrl_runner.agents.xla.update import CompiledUpdate
+from kerasrl_runner.agents.xla.update import CompiledUpdate, UpdateSettings
 from kerasrl_runner.errors import EngineRefusal
 from kerasrl_runner.parts.model import copy_model
 from kerasrl_runner.parts.optimizers import new_style_optimizer
-from kerasrl_runner.vendor import EpsGreedyQPolicy, keras
+from kerasrl_runner.vendor import EpsGreedyQPolicy, tf
 from kerasrl_runner.weights.file import WeightsFile
 
 METRICS = ("loss", "mean_td_error", "mean_q")
+_FLOATS = {"float16", "bfloat16", "float32", "float64"}
+
+
+class LazyQValues:
+    """Q values [A] that are computed only if an epsilon-greedy policy wants the best action."""
+
+    ndim = 1
+
+    def __init__(self, nb_actions: int, compute: Callable[[], np.ndarray]) -> None:
+        self.shape = (nb_actions,)
+        self._compute = compute
+
+    def argmax(self, axis: int | None = None, out: None = None) -> np.intp:
+        """What np.argmax calls."""
+        return self._compute().argmax()
 
 
 class CompiledDQNAgent(BaseDQNAgent):
@@ -33,8 +48,9 @@ class CompiledDQNAgent(BaseDQNAgent):
         dtype: "float32" or "float64"; the model must be of the same.
 
     Raises:
-        ValueError: as BaseDQNAgent, gradient_steps below 1, or an EngineRefusal of a model
-            with several inputs or with layers that keep a state between calls.
+        ValueError: as BaseDQNAgent, an argument out of its range, graph mode, or an
+            EngineRefusal of a model of several inputs, of layers that keep a state between
+            calls, or of layers that compute in another dtype.
     """
 
     def __init__(
@@ -45,19 +61,18 @@ class CompiledDQNAgent(BaseDQNAgent):
         dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
-        if gradient_steps < 1:
-            raise ValueError(f"gradient_steps: expected 1 or more, received {gradient_steps}")
         self.gradient_steps = gradient_steps
         self._seed = seed
         self._dtype = dtype
         self._optimizer: Any = None
         self._update: CompiledUpdate | None = None
         super().__init__(*args, **kwargs)
+        self._check_ranges()
 
     @property
     def model(self) -> Any:
         """The online network with its current weights."""
-        self._sync()
+        self._sync_models()
         return self._model
 
     @model.setter
@@ -74,21 +89,21 @@ class CompiledDQNAgent(BaseDQNAgent):
 
         `metrics` is the vendor's argument; all that there is to report is reported without it.
         """
-        self._sync()
+        self._sync_models()
         self.target_model = copy_model(self._model)
         self._optimizer = new_style_optimizer(optimizer)
         self._update = None
         self.compiled = True
 
     def prepare_learning(self) -> None:
-        """Make the update's program now, by an update on an empty batch that is taken back.
+        """Compile the update's program now, by an update on an empty batch that is taken back.
 
         It takes seconds, in which no signal is heeded: better before anything is on disk.
         """
         assert self._update is not None, "nothing was computed yet"
-        kept = self.variables()
-        self._update(self._room)
-        self.set_variables(kept)
+        before = self.variables()
+        self._update()
+        self.set_variables(before)
 
     def compute_batch_q_values(self, state_batch: Any) -> np.ndarray:
         """Q values [B, A] of a list of B states."""
@@ -97,9 +112,8 @@ class CompiledDQNAgent(BaseDQNAgent):
 
     def _q_values(self, state: Any) -> Any:
         states = self.process_state_batch([state])  # [1, W, *observation]
-        if self._update is None:
-            self._prepare(states)
-        return self._acting.q_values(states[0])
+        update = self._update or self._build_update(states)
+        return update.networks.q_values(states[0])
 
     def forward(self, observation: Any) -> int:
         """Choose an action; Q values are not computed for a random one."""
@@ -108,7 +122,7 @@ class CompiledDQNAgent(BaseDQNAgent):
         if self._closing or not draws_first:
             return super().forward(observation)
         state = self.memory.get_recent_state(observation)
-        q_values = UnaskedQValues(self.nb_actions, lambda: self.compute_q_values(state))
+        q_values = LazyQValues(self.nb_actions, lambda: self.compute_q_values(state))
         action: int = policy.select_action(q_values=q_values)
         self.recent_observation, self.recent_action = observation, action
         return action
@@ -121,39 +135,53 @@ class CompiledDQNAgent(BaseDQNAgent):
             return super().fit(*args, **kwargs)
         finally:
             gc.unfreeze()
-            self._sync()
+            self._sync_models()
 
     def set_weights(self, weights: WeightsFile) -> None:
         """Put weights into the online and the target network. Raises WeightsError."""
         super().set_weights(weights)
         if self._update is not None:
-            self._update.parameters.sync_from_models()
-            self._update.hard_update()
-            self._take_weights()
+            self._update.networks.take_models()
+            self._update.networks.hard_update()
 
     def variables(self) -> dict[str, np.ndarray]:
         """Copies of all that the next update depends on: weights, optimizer state, mask keys."""
         assert self._update is not None, "nothing was computed yet"
-        return self._update.parameters.state()
+        return self._update.state_dict()
 
     def set_variables(self, variables: dict[str, np.ndarray]) -> None:
         """Take back what `variables` returned. Raises ValueError, and nothing has changed."""
         assert self._update is not None, "nothing was computed yet"
-        self._update.parameters.restore(variables)
-        self._take_weights()
+        self._update.load_state_dict(variables)
 
     def update_target_model_hard(self) -> None:
         """Copy the online network's weights to the target network."""
         if self._update is None:
             super().update_target_model_hard()
         else:
-            self._update.hard_update()
+            self._update.networks.hard_update()
 
     def reset_states(self) -> None:
         """Forget the recent observation."""
         self.recent_action = self.recent_observation = None
 
+    def _check_ranges(self) -> None:
+        ranges = {
+            "gradient_steps": (self.gradient_steps >= 1, "1 or more"),
+            "batch_size": (self.batch_size >= 1, "1 or more"),
+            "gamma": (0 <= self.gamma <= 1, "0 to 1"),
+            "delta_clip": (self.delta_clip > 0, "more than 0"),
+        }
+        for name, (holds, expected) in ranges.items():
+            if not holds:
+                raise ValueError(f"{name}: expected {expected}, received {getattr(self, name)}")
+
     def _adopt(self, model: Any) -> tuple[Any, Any]:
+        if not tf.executing_eagerly():
+            raise ValueError(
+                "expected TensorFlow's eager mode, which disable_eager_execution() turned off. "
+                "Remove that call: keras-rl does not need it here."
+            )
         if len(model.inputs) != 1:
             raise EngineRefusal(
                 f"the compiled engine takes one input, this model has {len(model.inputs)}"
@@ -165,40 +193,36 @@ class CompiledDQNAgent(BaseDQNAgent):
                     f"{type(layer).__name__} {layer.name!r} asks for (keras-rl does where the "
                     f"model takes batches of any size)"
                 )
-            if isinstance(layer, keras.layers.SpectralNormalization):
+            if layer.compute_dtype in _FLOATS - {self._dtype}:
                 raise EngineRefusal(
-                    f"the compiled engine cannot follow SpectralNormalization {layer.name!r}, "
-                    f"which assigns its weights while it is called"
+                    f"the compiled engine computes in {self._dtype}, not in "
+                    f"{layer.compute_dtype} as {type(layer).__name__} {layer.name!r}"
                 )
         return contextlib.nullcontext(), model
 
-    def _sync(self) -> None:
+    def _sync_models(self) -> None:
         if self._update is not None:
-            self._update.parameters.sync_to_models()
+            self._update.networks.sync_models()
 
-    def _prepare(self, states: np.ndarray) -> None:
-        """Make the programs, once the first state [1, W, *observation] tells its dtype."""
-        self._update = CompiledUpdate(
-            self._model,
-            self.target_model,
-            self._optimizer,
-            gamma=self.gamma,
-            delta_clip=self.delta_clip,
-            double=self.enable_double_dqn,
-            target_model_update=self.target_model_update,
-            batch_size=self.batch_size,
-            state_shape=states.shape[1:],
-            state_dtype=self._dtype if states.dtype.kind == "f" else states.dtype.name,
-            nb_actions=self.nb_actions,
-            seed=self._seed,
-            dtype=self._dtype,
+    def _settings(self) -> UpdateSettings:
+        rate = self.target_model_update
+        return UpdateSettings(
+            self.gamma,
+            self.delta_clip,
+            self.enable_double_dqn,
+            rate if rate < 1 else None,
+            self.batch_size,
+            self.gradient_steps,
         )
-        self._acting = forward_for(self._update, self._model)
-        self._room = self._update.new_batch(self.gradient_steps)
 
-    def _take_weights(self) -> None:
-        assert self._update is not None
-        self._acting.take_weights(self._update.parameters.online_vector().numpy())
+    def _build_update(self, states: np.ndarray) -> CompiledUpdate:
+        """Make the update, once the first states [B, W, *observation] show their dtype."""
+        dtype = self._dtype if states.dtype.kind == "f" else states.dtype.name
+        state = tf.TensorSpec(states.shape[1:], dtype)
+        self._update = CompiledUpdate(
+            self._model, self.target_model, self._optimizer, self._settings(), state, self._seed
+        )
+        return self._update
 
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
         """Store the step, and at its time run `gradient_steps` updates in one call."""
@@ -215,21 +239,17 @@ class CompiledDQNAgent(BaseDQNAgent):
 
     def _learn(self) -> list[float]:
         drawn = self.memory.sample_batch(self.gradient_steps * self.batch_size)
-        states = self.process_state_batch(drawn.state)
-        next_states = self.process_state_batch(drawn.next_state)
-        if self._update is None:
-            self._prepare(states[:1])
-        update = self._update
-        assert update is not None
-        lead = (self.gradient_steps, self.batch_size)
-        self._room.fill(
-            states.reshape(*lead, *states.shape[1:]),
-            drawn.action.reshape(lead),
-            drawn.reward.reshape(lead),
-            next_states.reshape(*lead, *next_states.shape[1:]),
-            drawn.terminated.reshape(lead),
-        )
-        learned = update(self._room)
-        self._acting.take_weights(learned.weights)
-        metrics = learned.metrics[0] if len(learned.metrics) == 1 else learned.metrics.mean(axis=0)
-        return [*metrics.tolist(), *self.policy.metrics]
+        states = self.process_state_batch(drawn.state)  # [K * B, W, *observation]
+        next_states = self.process_state_batch(drawn.next_state)  # [K * B, W, *observation]
+        update = self._update or self._build_update(states)
+        if update.settings != self._settings():  # a script changed one
+            update.configure(self._settings())
+        batch = update.batch
+        batch.states[...] = states.reshape(batch.states.shape)
+        batch.actions[...] = drawn.action.reshape(batch.actions.shape)
+        batch.rewards[...] = drawn.reward.reshape(batch.rewards.shape)
+        batch.next_states[...] = next_states.reshape(batch.states.shape)
+        batch.terminated[...] = drawn.terminated.reshape(batch.terminated.shape)
+        metrics = update()  # [K, 3]
+        means = metrics[0] if len(metrics) == 1 else metrics.mean(axis=0)  # [3]
+        return [*means.tolist(), *self.policy.metrics]

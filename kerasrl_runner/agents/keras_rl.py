@@ -13,7 +13,7 @@ import numpy as np
 from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, vendor_parts_replaced
 from kerasrl_runner.parts.optimizers import legacy_optimizer
-from kerasrl_runner.vendor import keras, rl_dqn
+from kerasrl_runner.vendor import keras, make_train_function, rl_dqn
 
 
 class VendorDQNAgent(BaseDQNAgent):
@@ -73,7 +73,7 @@ class VendorDQNAgent(BaseDQNAgent):
 
     def _graph_variables(self) -> dict[str, Any]:
         # It makes the optimizer's variables, which the first update would make otherwise.
-        self.trainable_model._make_train_function()
+        make_train_function(self.trainable_model)
         optimizer = self.trainable_model.optimizer
         parts = {
             "online": self.model.weights,

@@ -11,7 +11,7 @@ import numpy as np
 from kerasrl_runner.errors import PresetError
 from kerasrl_runner.preset.modules import imported_class
 from kerasrl_runner.preset.names import INPUT_NAME, MODEL_NAME, Q_HEAD
-from kerasrl_runner.vendor import keras, tf
+from kerasrl_runner.vendor import allow_lambdas, keras, tf
 
 MOST_WEIGHTS = 1 << 27  # half a GiB; beside it stand the target network and the optimizer's state
 
@@ -169,13 +169,7 @@ def copy_model(model: Any, weights: list[np.ndarray] | None = None) -> Any:
     The vendor's `clone_model` goes through names and refuses any Lambda (D13); a Lambda here is
     the calling program's own, already running, code.
     """
-    with _lambdas_allowed():
+    with allow_lambdas():
         copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights() if weights is None else weights)
     return copy
-
-
-def _lambdas_allowed() -> Any:
-    from tf_keras.src.saving.serialization_lib import SafeModeScope
-
-    return SafeModeScope(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.vendor import keras
+from kerasrl_runner.vendor import is_built, keras
 
 # Arguments that legacy optimizers lack: those that would change the update, and the others.
 _UNSUPPORTED = ("weight_decay", "use_ema")
@@ -46,7 +46,7 @@ def new_style_optimizer(optimizer: Any) -> Any:
         if config.pop("decay", 0.0):
             raise ValueError("decay: give learning_rate a keras.optimizers.schedules schedule")
         return getattr(keras.optimizers, type(optimizer).__name__).from_config(config)
-    if getattr(optimizer, "_built", False):
+    if is_built(optimizer):
         return type(optimizer).from_config(config)
     return optimizer
 

@@ -53,23 +53,22 @@ class CompiledEngine:
                 yield metrics[0]
 
     def online(self) -> np.ndarray:
-        return self.agent._update.parameters.online_vector().numpy()  # [P]
+        return self.agent._update.variables["online"].numpy()  # [P]
 
     def target(self) -> np.ndarray:
-        return self.agent._update.parameters.state()["target"]  # [P]
+        return self.agent._update.variables["target"].numpy()  # [P]
 
     def q_values(self, states: np.ndarray) -> np.ndarray:
         return self.agent.compute_batch_q_values(list(states))  # [N, A]
 
     def put(self, online: np.ndarray, target: np.ndarray, slots: np.ndarray, step: int) -> None:
         """Take weights [P], optimizer slots [k, P] and the number of learn steps so far."""
-        parameters = self.agent._update.parameters
-        state = {**parameters.state(), "flat": online, "target": target}
+        state = {**self.agent.variables(), "online": online, "target": target}
         for name in state:
             if name.startswith("optimizer/_variables/"):
                 slot = int(name.rpartition("/")[2])
                 state[name] = np.int64(step) if slot == 0 else slots[slot - 1]
-        parameters.restore(state)
+        self.agent.set_variables(state)
 
 
 class ReferenceEngine:

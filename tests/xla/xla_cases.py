@@ -9,7 +9,8 @@ import math
 import numpy as np
 from naive_update import NaiveUpdate
 
-from kerasrl_runner.agents.xla.update import CompiledUpdate
+from kerasrl_runner.agents.xla.update import CompiledUpdate, UpdateSettings
+from kerasrl_runner.parts.model import DuelingHead
 from kerasrl_runner.vendor import keras, tf
 
 layers, optimizers = keras.layers, keras.optimizers
@@ -32,6 +33,18 @@ class Gate(layers.Layer):
         if tf.reduce_sum(inputs) > 0:
             inputs = 2.0 * inputs
         return inputs * scale + shift
+
+
+class Remembering(layers.Layer):
+    """A custom layer that assigns a weight as it is called, and reads it the next time."""
+
+    def build(self, input_shape):
+        self.memory = self.add_weight("memory", (), trainable=False, initializer="zeros")
+
+    def call(self, inputs):
+        before = self.memory.read_value()
+        self.memory.assign(tf.reduce_mean(inputs))
+        return inputs + 0.1 * before
 
 
 class InPython(layers.Layer):
@@ -70,13 +83,32 @@ def embedding():
         return keras.Sequential(parts)
 
 
-def recurrent(kind):
-    """Return a network with a recurrent layer of that class."""
+def recurrent():
+    """Return a network with both recurrent layers that Keras computes in a way of their own."""
     with built_in("float64"):
-        return keras.Sequential([kind(3, input_shape=(2, 4)), layers.Dense(ACTIONS)])
+        first = layers.GRU(3, return_sequences=True, input_shape=(2, 4))
+        return keras.Sequential([first, layers.LSTM(3), layers.Dense(ACTIONS)])
+
+
+def functional():
+    """Return a plain stack with a dueling head, built by Keras' functional interface."""
+    with built_in("float64"):
+        inputs = keras.Input((2, 4))
+        x = layers.Dense(6, activation="tanh")(layers.Flatten()(inputs))
+        return keras.Model(inputs, DuelingHead(ACTIONS, "max")(x))
+
+
+def branched():
+    """Return a network whose layers are plain and no chain."""
+    with built_in("float64"):
+        inputs = keras.Input((2, 4))
+        flat = layers.Flatten()(inputs)
+        x = layers.Dense(6)(flat)
+        return keras.Model(inputs, layers.Dense(ACTIONS)(layers.Concatenate()([x, flat])))
 
 
 def convolutional():
+    """Return a small network of convolutions, in float32."""
     keras.utils.set_random_seed(7)
     return keras.Sequential([
         layers.Rescaling(1 / 255, input_shape=(10, 10, 2)),
@@ -88,20 +120,43 @@ def convolutional():
 
 
 def settings(**changes):
+    """Return what NaiveUpdate takes."""
     values = {"gamma": 0.95, "target_model_update": 0.05, "delta_clip": math.inf, "double": False}
     return {**values, **changes}
 
 
-def compiled(build, optimizer, dtype="float64", shape=(2, 4), seed=3, **changes):
+def compiled(
+    build,
+    optimizer,
+    dtype="float64",
+    state=((2, 4), "float64"),
+    seed=3,
+    gradient_steps=1,
+    **changes,
+):
+    """Return an update and the two models that it learns on."""
     online, target = build(), build()
+    values = settings(**changes)
+    rate = values.pop("target_model_update")
     update = CompiledUpdate(
-        online, target, optimizer, batch_size=BATCH, state_shape=shape, nb_actions=ACTIONS,
-        seed=seed, dtype=dtype, **settings(**changes),
-    )  # fmt: skip
+        online,
+        target,
+        optimizer,
+        UpdateSettings(
+            **values,
+            soft_rate=rate if rate < 1 else None,
+            batch_size=BATCH,
+            gradient_steps=gradient_steps,
+        ),
+        tf.TensorSpec(*state),
+        seed,
+    )
     return update, online, target
 
 
 def transitions(rng, shape=(2, 4), frames=False):
+    """Return states, actions, rewards, next states and terminated."""
+
     def state():
         size = (BATCH, *shape)
         return rng.integers(0, 256, size, np.uint8) if frames else rng.standard_normal(size)
@@ -116,44 +171,48 @@ def distance(ours, theirs):
     return max(np.abs(a - b).max() for a, b in pairs) / max(np.abs(b).max() for _, b in pairs)
 
 
-def compare(build, make_optimizer, *, updates=60, naive=None, **changes):
+def compare(build, make_optimizer, *, updates=40, naive=None, **changes):
     """Run both; return the largest distance of online and target weights, and of the metrics."""
     update, online, target = compiled(build, make_optimizer(), **changes)
-    changes = {k: v for k, v in changes.items() if k not in ("dtype", "jit_compile")}
     theirs = NaiveUpdate(
         build(), build(), make_optimizer(), **(settings(**changes) | (naive or {}))
     )
-    rng, batch, worst = np.random.default_rng(0), update.new_batch(), 0.0
+    rng, worst = np.random.default_rng(0), 0.0
     for step in range(1, updates + 1):
         data = transitions(rng)
-        batch.fill(*data)
-        learned, expected = update(batch), theirs(*data)
-        worst = max(worst, *np.abs(learned.metrics[0] - expected))
+        metrics, expected = learn(update, [data], sync=False), theirs(*data)
+        worst = max(worst, *np.abs(metrics[0] - expected))
         if changes.get("target_model_update", 0) >= 1 and step % 7 == 0:
-            update.hard_update()
+            update.networks.hard_update()
             theirs.hard_update()
         if step % 20 == 0:
-            update.parameters.sync_to_models()
-            flat = np.concatenate([w.numpy().ravel() for w in online.trainable_variables])
-            np.testing.assert_array_equal(learned.weights[: flat.size], flat)
+            update.networks.sync_models()
             worst = max(worst, distance(online, theirs.online), distance(target, theirs.target))
     return worst
 
 
-def learn(update, data, steps=1):
-    """Learn from a list of transitions, `steps` of them a call; return all metrics."""
-    batch, metrics = update.new_batch(steps), []
+def learn(update, data, *, sync=True):
+    """Learn from a list of transitions; return all metrics."""
+    metrics, steps = [], update.settings.gradient_steps
+    batch = update.batch
+    arrays = batch.states, batch.actions, batch.rewards, batch.next_states, batch.terminated
     for start in range(0, len(data), steps):
-        batch.fill(*(np.stack(part) for part in zip(*data[start : start + steps], strict=True)))
-        metrics.append(update(batch).metrics.copy())
-    update.parameters.sync_to_models()
+        parts = zip(*data[start : start + steps], strict=True)
+        for array, part in zip(arrays, parts, strict=True):
+            array[...] = np.stack(part)
+        metrics.append(update().copy())
+    if sync:
+        update.networks.sync_models()
     return np.concatenate(metrics)
 
 
 def adam(**changes):
+    """Return a maker of Adam optimizers."""
     return lambda: optimizers.Adam(**{"learning_rate": 0.01, **changes})
 
 
+# Keras computes a schedule in the type of its numbers, as Python's in float32, where XLA rounds the
+# last bit otherwise; NumPy's are kept.
 SCHEDULE = optimizers.schedules.PolynomialDecay(np.float64(0.02), 40, np.float64(0.001))
 
 GRID = [
@@ -164,7 +223,3 @@ GRID = [
         [adam(), lambda: optimizers.SGD(0.05, momentum=0.9), lambda: optimizers.RMSprop(0.003)],
     )
 ]
-
-
-def bound_program(update):
-    return update._calls.get(1) or update._build(1)
