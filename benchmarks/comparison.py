@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from kerasrl_runner.engines import ENGINES, build_learner
+from kerasrl_runner.engines.greedy import play
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import TEST
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.runs.evaluation import play
 from kerasrl_runner.studies.statistics import (
     bootstrap_interval,
     equivalence,
