@@ -133,7 +133,7 @@ class Rewards(Constant):
 
 
 class FromThree(Constant):
-    """Actions 3 and 4; the observation tells which was taken."""
+    """Actions 3 and 4; the observation is the one that was taken."""
 
     action_space = spaces.Discrete(2, start=3)
     observation_space = spaces.Box(0, 4, (1,), np.float32)

@@ -1,4 +1,4 @@
-"""The list of what a user can do wrong: the command line, what lies there, and what is said."""
+"""What a user can do wrong: the command line, what lies there, and words of the error."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def _adapted(name: str, made_with: dict[str, Any] | None = None, **arguments: An
 
 
 def _episode(environment: KerasRLEnvironment) -> list[bool]:
-    """Play one episode; what each step said about its end."""
+    """Play one episode; whether each step was its last."""
     environment.reset()
     ends = []
     while not ends or not ends[-1]:
@@ -100,7 +100,7 @@ def test_an_episode_of_the_same_number_and_seed_starts_the_same() -> None:
     assert len(set(starts)) == 4
 
 
-def test_the_seed_of_the_present_episode_is_told() -> None:
+def test_the_seed_of_the_present_episode_is_known() -> None:
     environment = _adapted("Started", seeds=episode_seeds(7, TEST))
     environment.reset()
     environment.reset()
@@ -130,15 +130,15 @@ FAULTS: list[tuple[BaseException | dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "told"), FAULTS, ids=[told for _, told in FAULTS])
-def test_a_failing_environment_is_named_with_its_step_and_episode(fault: Any, told: str) -> None:
+@pytest.mark.parametrize(("fault", "message"), FAULTS, ids=[message for _, message in FAULTS])
+def test_a_failing_environment_is_named_with_its_step_and_episode(fault: Any, message: str) -> None:
     made = gymnasium.make("gyms:Faulty-v0", fault=fault, at=7, terminates=5)
     encode, _ = encoder(made.observation_space, 1.0)
     environment = KerasRLEnvironment(made, encode=encode)
     _episode(environment)
     environment.reset()
     environment.step(0)
-    with pytest.raises(EnvironmentFailed, match=told) as failed:
+    with pytest.raises(EnvironmentFailed, match=message) as failed:
         environment.step(0)
     assert "Faulty-v0" in str(failed.value)
     assert "at env step 7, step 2 of episode 1" in str(failed.value)
@@ -162,8 +162,8 @@ def test_an_observation_outside_its_discrete_space_is_a_failing_environment(
 ) -> None:
     made = gymnasium.make("gyms:Saying-v0", observation=observation)
     encode, _ = encoder(made.observation_space, 1.0)
-    told = r"Saying-v0 failed \(observation\).*expected a member of Discrete\(2\), received "
-    with pytest.raises(EnvironmentFailed, match=f"{told}{observation!r}"):
+    message = r"Saying-v0 failed \(observation\).*expected a member of Discrete\(2\), received "
+    with pytest.raises(EnvironmentFailed, match=f"{message}{observation!r}"):
         KerasRLEnvironment(made, encode=encode).reset()
 
 

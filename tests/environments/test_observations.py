@@ -83,15 +83,15 @@ def test_an_observation_of_another_shape_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("observation", "told"),
+    ("observation", "message"),
     [
         (np.array([0.5, 1.0]), r"expected uint8 as the space says, received float64: \[0\.5"),
         (np.array([1000, 1]), r"expected uint8 as the space says, received int64: \[1000"),
     ],
 )
-def test_values_that_the_dtype_cannot_hold_are_refused(observation: Any, told: str) -> None:
+def test_values_that_the_dtype_cannot_hold_are_refused(observation: Any, message: str) -> None:
     encode, _ = encoder(spaces.Box(0, 255, (2,), np.uint8), 1.0)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         encode(observation)
 
 
