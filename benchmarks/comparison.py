@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from kerasrl_runner.engines import ENGINES, build_learner
+from kerasrl_runner.engines.greedy import play
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import TEST
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.runs.evaluation import play
 from kerasrl_runner.weights.file import read_weights, write_weights
 
 # Chosen before the first study was run: a fifth of the longest episode for a walk-through whose

@@ -65,21 +65,12 @@ class Trail(Constant):
 
 
 class Faulty(Constant):
-    """Something goes wrong at env step `at`, counted from 1 over all episodes.
+    """At env step `at`, counted from 1 over all episodes, raises `fault`, if it is an exception, or
+    returns other values: {"reward": "a lot"}."""
 
-    Faults: "raise", "interrupt", "nan reward", "nan observation", "shape", "words", and those of
-    `ENDS`, which are returned for terminated or truncated.
-    """
-
-    ENDS: ClassVar[dict[str, Any]] = {
-        "terminated False": "False",
-        "terminated None": None,
-        "terminated twice": np.array([True, False]),
-        "terminated 2": 2,
-        "truncated False": "False",
-    }
-
-    def __init__(self, fault: str, at: int, terminates: int | None = None) -> None:
+    def __init__(
+        self, fault: BaseException | dict[str, Any], at: int = 1, terminates: int | None = None
+    ) -> None:
         super().__init__()
         self.fault, self.at, self.terminates = fault, at, terminates
         self.steps = self.length = 0
@@ -91,38 +82,14 @@ class Faulty(Constant):
     def step(self, action: int) -> Any:
         self.steps += 1
         self.length += 1
-        observation, reward, _, _, info = super().step(action)
+        names = ("observation", "reward", "terminated", "truncated", "info")
+        values = dict(zip(names, super().step(action), strict=True))
+        values["terminated"] = self.length == self.terminates
         if self.steps == self.at:
-            if self.fault == "raise":
-                raise ZeroDivisionError("the simulator broke")
-            if self.fault == "interrupt":
-                raise KeyboardInterrupt
-            if self.fault == "nan reward":
-                reward = float("nan")
-            if self.fault == "words":
-                reward = "a lot"
-            if self.fault == "nan observation":
-                observation = np.array([np.nan], np.float32)
-            if self.fault == "shape":
-                observation = np.ones(3, np.float32)
-        terminated: Any = self.length == self.terminates
-        truncated: Any = False
-        if self.steps == self.at and self.fault.startswith("terminated"):
-            terminated = self.ENDS[self.fault]
-        if self.steps == self.at and self.fault.startswith("truncated"):
-            truncated = self.ENDS[self.fault]
-        return observation, reward, terminated, truncated, info
-
-
-class Ending(Constant):
-    """Every step returns the given value for terminated."""
-
-    def __init__(self, terminated: Any) -> None:
-        super().__init__()
-        self.terminated = terminated
-
-    def step(self, action: int) -> Any:
-        return self.observe(), self.reward, self.terminated, False, {}
+            if isinstance(self.fault, BaseException):
+                raise self.fault
+            values |= self.fault
+        return tuple(values.values())
 
 
 class Informing(Constant):
@@ -166,7 +133,7 @@ class Rewards(Constant):
 
 
 class FromThree(Constant):
-    """Actions 3 and 4; the observation tells which was taken."""
+    """Actions 3 and 4; the observation is the one that was taken."""
 
     action_space = spaces.Discrete(2, start=3)
     observation_space = spaces.Box(0, 4, (1,), np.float32)
@@ -246,7 +213,7 @@ class Frames(Constant):
 
 
 def _register() -> None:
-    classes = (Constant, Trail, Faulty, Ending, Informing, Rewards, FromThree, Started, Saying,
+    classes = (Constant, Trail, Faulty, Informing, Rewards, FromThree, Started, Saying,
                Drawing, Continuous, Named, Pair, Frames)  # fmt: skip
     for environment in classes:
         name = f"{environment.__name__}-v0"

@@ -63,12 +63,7 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
         made = gymnasium.make(env.id, **arguments)
     except gymnasium_error.DependencyNotInstalled as error:
         raise EnvironmentFailed(f"env.id: {env.id} needs a package: {error}") from error
-    except (
-        gymnasium_error.UnregisteredEnv,
-        gymnasium_error.DeprecatedEnv,
-        gymnasium_error.Error,
-        ModuleNotFoundError,
-    ) as error:
+    except (gymnasium_error.Error, ModuleNotFoundError) as error:
         name = env.id.rpartition(":")[2]
         raise PresetError(
             f"env.id: Gymnasium cannot make {env.id}: {error}."
@@ -106,5 +101,5 @@ def _check_actions(name: str, env: gymnasium.Env) -> None:
         env.close()
         raise PresetError(
             f"env.id: {name} has actions {env.action_space}, and a DQN chooses among a few; "
-            f"expected Discrete(n). Wrap the environment in one that maps n numbers to actions."
+            f"expected Discrete(n). Wrap the environment in one that maps n integers to actions."
         )

@@ -37,6 +37,7 @@ def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray
     check_video_path(path)
     frames = 0
     with replacing(path) as temporary:
+        temporary.touch()  # a folder that cannot be written to is noticed before anything is played
         gif = io.BytesIO()  # a writer to a full disk would try again, and say so, at its deletion
         if path.suffix == ".gif":
             duration = 1000 / frames_per_second  # milliseconds
@@ -74,7 +75,7 @@ def _count_frames(path: Path) -> int:
 def _encoder_failure(path: Path) -> RunError:
     return RunError(
         f"cannot write {path}: ffmpeg ended before the video was complete. A full disk is the "
-        f"usual cause: free some space, or choose another place by --video."
+        f"usual cause; kerasrl-run doctor says whether ffmpeg works. A .gif needs no ffmpeg."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def play_subject(
     """
     preset = subject.preset
     count = preset.test.nb_episodes if episodes is None else episodes
-    engine = engine or str(subject.weights.attributes.get("engine", DEFAULT_ENGINE))
+    engine = engine or shortened(subject.weights.attributes.get("engine", DEFAULT_ENGINE))
     check_engine(engine)
     check_seed(seed)
     if count < 1:
@@ -187,6 +188,9 @@ def play_subject(
         player.set_weights(subject.weights)
         environment.watchers.append(lambda: _record_episode(environment, played))
         if video_file:
+            if "SDL_VIDEODRIVER" not in os.environ:
+                os.environ["SDL_VIDEODRIVER"] = "dummy"  # frames alone need no display
+                stack.callback(os.environ.pop, "SDL_VIDEODRIVER")
             rate = float(environment.env.metadata.get("render_fps") or 30)
             add_frame = stack.enter_context(video(video_file, rate))
             environment.watchers.append(lambda: add_frame(environment.frame()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import gymnasium
 import gyms  # noqa: F401  registers the environments
 import numpy as np
@@ -166,7 +168,7 @@ def test_another_fit_goes_on_and_a_file_round_trip_keeps_the_q_values(tmp_path):
 def test_nan_rewards_and_diverging_losses_end_fit():
     with pytest.raises(EnvironmentFailed, match="the reward is nan"):
         agent_of(network(features=1)).fit(
-            gymnasium.make("gyms:Faulty-v0", fault="nan reward", at=60), 100, verbose=0
+            gymnasium.make("gyms:Faulty-v0", fault={"reward": math.nan}, at=60), 100, verbose=0
         )
     with pytest.raises(TrainingDiverged, match=r"Lower the learning rate"):
         fitted(agent_of(optimizer=keras.optimizers.SGD(learning_rate=1e30)), 400)

@@ -1,4 +1,4 @@
-"""The list of what a user can do wrong: the command line, what lies there, and what is said."""
+"""What a user can do wrong: the command line, what lies there, and words of the error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class Case:
     code: int
     words: tuple[str, ...]
     prepare: Callable[[Path], None] = lambda folder: None
-    status: str | None = None  # of the run it leaves; None: nothing is written
     environment: tuple[tuple[str, str], ...] = ()
 
 
@@ -188,22 +187,6 @@ CASES = [
          ("cannot be shown", "--visualize"), world("Endless")),
     Case("environment that cannot be made", "fit --preset mine.toml", 1,
          ("RaisesWhenMade-v0", "no port is free"), world("RaisesWhenMade")),
-    Case("environment that raises", "fit --preset mine.toml", 1,
-         ("RaisesInStep-v0 failed (step) at env step 6", "RuntimeError: the robot fell over"),
-         world("RaisesInStep"), "failed"),
-    Case("environment that raises at reset", "fit --preset mine.toml", 1,
-         ("RaisesInReset-v0 failed (reset)", "no robot is plugged in"),
-         world("RaisesInReset"), "failed"),
-    Case("environment that raises when closed", "fit --preset mine.toml --steps 40", 1,
-         ("RaisesWhenClosed-v0", "the port is stuck"), world("RaisesWhenClosed"), "failed"),
-    Case("reward that is NaN", "fit --preset mine.toml", 1,
-         ("NaNReward-v0 failed", "the reward is nan"), world("NaNReward"), "failed"),
-    Case("observation that is NaN", "fit --preset mine.toml", 1,
-         ("NaNObservation-v0 failed", "NaN or infinity"), world("NaNObservation"), "failed"),
-    Case("observation of another shape", "fit --preset mine.toml", 1,
-         ("expected shape (2,)", "received (3,)"), world("OtherShape"), "failed"),
-    Case("environment of old gym", "fit --preset mine.toml", 1,
-         ("FourValues-v0 failed (step)", "4"), world("FourValues"), "failed"),
     Case("engine of a test", "test --weights weights.h5 --engine keras", 2,
          ('no engine "keras"', 'mean "keras-rl"', "Known: compiled"), weights()),
     Case("no episodes", "test --episodes 0", 2, ("--episodes", "1 or more", "received 0")),

@@ -49,7 +49,7 @@ def frames_of(path):
     return np.stack(list(imageio.get_reader(path).iter_data()))  # [T, height, width, 3]
 
 
-def test_fit_tells_a_person_where_the_weights_are(outcomes):
+def test_fit_ends_with_where_the_weights_are(outcomes):
     first, last = outcomes["fit"].stdout.splitlines()
     assert first.startswith("Finished: 60 env steps, ")
     assert last == "Last:    runs/mine/weights.h5"
@@ -76,22 +76,22 @@ def test_a_person_gets_a_table_a_mean_and_the_way_to_reuse_the_weights(outcomes)
 
 
 def test_json_is_one_object_of_these_keys(outcomes):
-    said = outcomes["json"].json
-    assert set(said) == {
+    result = outcomes["json"].json
+    assert set(result) == {
         "preset", "weights", "engine", "episodes", "mean_return", "std_return", "video",
     }  # fmt: skip
-    assert (said["preset"], said["engine"], said["video"]) == ("cartpole", "compiled", None)
-    assert [set(episode) for episode in said["episodes"]] == [{"return", "length", "seed"}] * 3
-    returns = [episode["return"] for episode in said["episodes"]]
-    assert said["mean_return"] == pytest.approx(np.mean(returns))
-    assert said["std_return"] == pytest.approx(np.std(returns))
+    assert (result["preset"], result["engine"], result["video"]) == ("cartpole", "compiled", None)
+    assert [set(episode) for episode in result["episodes"]] == [{"return", "length", "seed"}] * 3
+    returns = [episode["return"] for episode in result["episodes"]]
+    assert result["mean_return"] == pytest.approx(np.mean(returns))
+    assert result["std_return"] == pytest.approx(np.std(returns))
     assert outcomes["json"].stderr == "Testing the last weights of run runs/mine\n"
 
 
 def test_the_seed_decides_the_episodes(outcomes):
     first, again, other = (outcomes[name].json for name in ("json", "again", "other seed"))
     assert first == again
-    seeds = {episode["seed"] for said in (first, other) for episode in said["episodes"]}
+    seeds = {episode["seed"] for result in (first, other) for episode in result["episodes"]}
     assert len(seeds) == 6
 
 

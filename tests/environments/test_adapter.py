@@ -24,7 +24,7 @@ def _adapted(name: str, made_with: dict[str, Any] | None = None, **arguments: An
 
 
 def _episode(environment: KerasRLEnvironment) -> list[bool]:
-    """Play one episode; what each step said about its end."""
+    """Play one episode; whether each step was its last."""
     environment.reset()
     ends = []
     while not ends or not ends[-1]:
@@ -100,7 +100,7 @@ def test_an_episode_of_the_same_number_and_seed_starts_the_same() -> None:
     assert len(set(starts)) == 4
 
 
-def test_the_seed_of_the_present_episode_is_told() -> None:
+def test_the_seed_of_the_present_episode_is_known() -> None:
     environment = _adapted("Started", seeds=episode_seeds(7, TEST))
     environment.reset()
     environment.reset()
@@ -108,29 +108,37 @@ def test_the_seed_of_the_present_episode_is_told() -> None:
     assert _adapted("Started").episode_seed is None
 
 
-@pytest.mark.parametrize(
-    ("fault", "told"),
-    [
-        ("raise", "ZeroDivisionError: the simulator broke"),
-        ("nan reward", "the reward is nan"),
-        ("words", "could not convert string to float"),
-        ("terminated False", "terminated: expected True or False, received 'False'"),
-        ("terminated None", "terminated: expected True or False, received None"),
-        ("terminated twice", r"terminated: expected True or False, received array\(\[ True, False"),
-        ("terminated 2", "terminated: expected True or False, received 2"),
-        ("truncated False", "truncated: expected True or False, received 'False'"),
-        ("nan observation", "NaN or infinity"),
-        ("shape", r"expected shape \(1,\) as the space says, received \(3,\)"),
-    ],
-)
-def test_a_failing_environment_is_named_with_its_step_and_episode(fault: str, told: str) -> None:
+FAULTS: list[tuple[BaseException | dict[str, Any], str]] = [
+    (ZeroDivisionError("the simulator broke"), "ZeroDivisionError: the simulator broke"),
+    (SystemExit(0), "SystemExit: 0"),
+    ({"reward": np.nan}, "the reward is nan"),
+    ({"reward": -np.inf}, "the reward is -inf"),
+    ({"reward": "a lot"}, "could not convert string to float"),
+    ({"reward": None}, "NoneType"),
+    ({"reward": np.ones(2)}, "array of size 1"),
+    ({"observation": np.full(1, np.nan, np.float32)}, r"it holds NaN or infinity: \[nan\]"),
+    ({"observation": np.full(1, np.inf, np.float32)}, r"it holds NaN or infinity: \[inf\]"),
+    ({"observation": np.ones(3)}, r"expected shape \(1,\) as the space says, received \(3,\)"),
+    ({"observation": None}, r"expected shape \(1,\) as the space says, received \(\)"),
+    ({"observation": np.array(["1.0"])}, "expected float32 as the space says, received <U3"),
+    ({"observation": np.array([None])}, "expected float32 as the space says, received object"),
+    ({"terminated": "False"}, "terminated: expected True or False, received 'False'"),
+    ({"terminated": None}, "terminated: expected True or False, received None"),
+    ({"terminated": np.ones(2, bool)}, "terminated: expected True or False, received array"),
+    ({"terminated": 2}, "terminated: expected True or False, received 2"),
+    ({"truncated": "False"}, "truncated: expected True or False, received 'False'"),
+]
+
+
+@pytest.mark.parametrize(("fault", "message"), FAULTS, ids=[message for _, message in FAULTS])
+def test_a_failing_environment_is_named_with_its_step_and_episode(fault: Any, message: str) -> None:
     made = gymnasium.make("gyms:Faulty-v0", fault=fault, at=7, terminates=5)
     encode, _ = encoder(made.observation_space, 1.0)
     environment = KerasRLEnvironment(made, encode=encode)
     _episode(environment)
     environment.reset()
     environment.step(0)
-    with pytest.raises(EnvironmentFailed, match=told) as failed:
+    with pytest.raises(EnvironmentFailed, match=message) as failed:
         environment.step(0)
     assert "Faulty-v0" in str(failed.value)
     assert "at env step 7, step 2 of episode 1" in str(failed.value)
@@ -154,14 +162,14 @@ def test_an_observation_outside_its_discrete_space_is_a_failing_environment(
 ) -> None:
     made = gymnasium.make("gyms:Saying-v0", observation=observation)
     encode, _ = encoder(made.observation_space, 1.0)
-    told = r"Saying-v0 failed \(observation\).*expected a member of Discrete\(2\), received "
-    with pytest.raises(EnvironmentFailed, match=f"{told}{observation!r}"):
+    message = r"Saying-v0 failed \(observation\).*expected a member of Discrete\(2\), received "
+    with pytest.raises(EnvironmentFailed, match=f"{message}{observation!r}"):
         KerasRLEnvironment(made, encode=encode).reset()
 
 
 @pytest.mark.parametrize("yes", [True, 1, np.True_, np.int8(1), np.array(True), np.array([1])])
 def test_an_end_may_be_any_kind_of_true(yes: Any) -> None:
-    environment = _adapted("Ending", {"terminated": yes})
+    environment = _adapted("Faulty", {"fault": {"terminated": yes}})
     environment.reset()
     assert environment.step(0)[2] is True
     assert environment.terminated is True
@@ -202,7 +210,7 @@ def test_watchers_are_called_after_every_reset_and_step() -> None:
 
 
 def test_ctrl_c_is_no_failure_of_the_environment() -> None:
-    environment = _adapted("Faulty", {"fault": "interrupt", "at": 1})
+    environment = _adapted("Faulty", {"fault": KeyboardInterrupt()})
     environment.reset()
     with pytest.raises(KeyboardInterrupt):
         environment.step(0)

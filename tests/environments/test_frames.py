@@ -55,11 +55,11 @@ def test_a_picture_becomes_rgb(picture: Any, frame: np.ndarray) -> None:
     ids=["None", "list of frames", "ragged", "floats", "too large", "empty", "channels", "text"],
 )
 def test_what_is_no_picture_is_refused(picture: Any, received: str) -> None:
-    told = (
+    message = (
         r"Drawing-v0 failed \(render\).*expected a picture, an array \[height, width, 3\] of "
         rf"uint8; received .*{received}"
     )
-    with pytest.raises(EnvironmentFailed, match=told):
+    with pytest.raises(EnvironmentFailed, match=message):
         drawing(picture).frame()
 
 

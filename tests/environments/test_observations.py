@@ -80,3 +80,31 @@ def test_an_observation_of_another_shape_is_refused() -> None:
     encode, _ = encoder(spaces.Box(0, 9, (2,)), 1.0)
     with pytest.raises(ValueError, match=r"expected shape \(2,\).*received \(3,\)"):
         encode(np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        (np.array([0.5, 1.0]), r"expected uint8 as the space says, received float64: \[0\.5"),
+        (np.array([1000, 1]), r"expected uint8 as the space says, received int64: \[1000"),
+    ],
+)
+def test_values_that_the_dtype_cannot_hold_are_refused(observation: Any, message: str) -> None:
+    encode, _ = encoder(spaces.Box(0, 255, (2,), np.uint8), 1.0)
+    with pytest.raises(ValueError, match=message):
+        encode(observation)
+
+
+@pytest.mark.parametrize("observation", [np.array([3.0, 4.0]), [3, 4], (3, 4)])
+def test_equal_values_of_another_dtype_are_taken(observation: Any) -> None:
+    encode, _ = encoder(spaces.Box(0, 255, (2,), np.uint8), 1.0)
+    assert encode(observation).dtype == np.uint8
+    assert encode(observation).tolist() == [3, 4]
+
+
+def test_an_environment_may_write_all_observations_into_one_array() -> None:
+    encode, _ = encoder(spaces.Box(0, 9, (2,)), 1.0)
+    written = np.array([1, 2], np.float32)
+    encoded = encode(written)
+    written[:] = 5
+    assert encoded.tolist() == [1, 2]

@@ -26,7 +26,7 @@ def _constant(**arguments: Any) -> gymnasium.Env:
     return gymnasium.make("gyms:Constant-v0", **arguments)
 
 
-def _faulty(fault: str, at: int) -> gymnasium.Env:
+def _faulty(fault: BaseException, at: int) -> gymnasium.Env:
     return gymnasium.make("gyms:Faulty-v0", fault=fault, at=at)
 
 
@@ -169,7 +169,7 @@ def test_D20_the_vendors_test_lets_ctrl_c_through_and_fit_goes_on_exploring() ->
 
 def test_D20_ctrl_c_in_fit_returns_and_is_told() -> None:
     agent, endings = make_agent(), Endings()
-    agent.fit(_faulty("interrupt", 8), 20, callbacks=[endings], verbose=0)
+    agent.fit(_faulty(KeyboardInterrupt(), 8), 20, callbacks=[endings], verbose=0)
     assert agent.interrupted
     assert not agent.training
     assert agent.step == 7
@@ -179,7 +179,7 @@ def test_D20_ctrl_c_in_fit_returns_and_is_told() -> None:
 def test_D20_ctrl_c_in_test_returns_and_is_told() -> None:
     agent, endings = make_agent(), Endings()
     try:
-        agent.test(_faulty("interrupt", 8), callbacks=[endings], verbose=0)
+        agent.test(_faulty(KeyboardInterrupt(), 8), callbacks=[endings], verbose=0)
     except KeyboardInterrupt:  # which would end pytest itself
         pytest.fail("Ctrl-C came through")
     assert agent.interrupted
@@ -188,7 +188,7 @@ def test_D20_ctrl_c_in_test_returns_and_is_told() -> None:
 
 def test_D20_a_run_to_the_end_is_not_interrupted() -> None:
     agent, endings = make_agent(), Endings()
-    agent.fit(_faulty("interrupt", 8), 20, verbose=0)
+    agent.fit(_faulty(KeyboardInterrupt(), 8), 20, verbose=0)
     agent.fit(_constant(), 5, callbacks=[endings], verbose=0)
     assert not agent.interrupted
     assert endings.aborted == [False]
@@ -198,7 +198,7 @@ def test_D20_a_run_to_the_end_is_not_interrupted() -> None:
 def test_D20_an_exception_calls_on_train_end_once(loop: str) -> None:
     agent, endings = make_agent(), Endings()
     with pytest.raises(EnvironmentFailed):
-        getattr(agent, loop)(_faulty("raise", 8), 20, callbacks=[endings], verbose=0)
+        getattr(agent, loop)(_faulty(OSError(), 8), 20, callbacks=[endings], verbose=0)
     assert endings.aborted == [True]
     assert not agent.training
 

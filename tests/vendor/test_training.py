@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def test_D25_the_vendor_learns_from_a_nan_reward_and_ends_normally() -> None:
 
 def test_D25_a_nan_reward_ends_fit_and_never_reaches_the_weights() -> None:
     agent = make_agent()
-    env = gymnasium.make("gyms:Faulty-v0", fault="nan reward", at=12)
+    env = gymnasium.make("gyms:Faulty-v0", fault={"reward": math.nan}, at=12)
     with pytest.raises(EnvironmentFailed, match=r"reward is nan|env step 12"):
         agent.fit(env, 30, verbose=0)
     assert agent.step == 11
