@@ -48,6 +48,7 @@ class TestResult:
     score: Score
     video: str | None
     interrupted: bool
+    observation_space: Any
 
     def as_dict(self) -> dict[str, Any]:
         """JSON as it stands; None for means of no episode."""
@@ -206,6 +207,7 @@ def play_subject(
         score=Score(tuple(results.episodes)),
         video=str(video_file) if video_file else None,
         interrupted=asked_to_stop or agent.interrupted,
+        observation_space=environment.observation_space,
     )
 
 
