@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 
 import click
 
 from kerasrl_runner.cli.output import reserve_stdout
+from kerasrl_runner.cli.reuse import reuse_script
 from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
 from kerasrl_runner.preset import load_preset
-
-_REUSE = """
-Weights: {weights}
-Reuse them in any script:
-    from kerasrl_runner import load_model
-    model = load_model("{weights}")
-    q_values = model.predict(observation.reshape(1, *model.input_shape[1:]))"""
 
 
 @click.command()
@@ -81,6 +76,9 @@ def command(
             )
         if result.video:
             click.echo(f"Video: {result.video}")
-        click.echo(_REUSE.format(weights=result.weights))
+        click.echo(f"\nWeights: {result.weights}")
+        if subject.weights.config is not None:
+            script = reuse_script(subject.path, subject.preset, result.observation_space)
+            click.echo(f"Reuse them in any script:\n\n{textwrap.indent(script, '    ')}")
     if result.interrupted:
         sys.exit(EXIT_INTERRUPTED)

@@ -48,6 +48,7 @@ class TestResult:
     score: Score
     video: str | None
     interrupted: bool
+    observation_space: Any
 
     def as_dict(self) -> dict[str, Any]:
         """JSON as it stands; None for means of no episode."""
@@ -211,6 +212,7 @@ def play_subject(
         score=Score(tuple(played)),
         video=str(video_file) if video_file else None,
         interrupted=asked_to_stop,
+        observation_space=environment.observation_space,
     )
 
 

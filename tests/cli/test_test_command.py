@@ -72,7 +72,7 @@ def test_a_person_gets_a_table_a_mean_and_the_way_to_reuse_the_weights(outcomes)
         f"Mean return {np.mean(returns):.1f} ± {np.std(returns):.1f} over 5 episodes"
     )
     assert "Weights: runs/mine/weights.h5" in lines
-    assert '    model = load_model("runs/mine/weights.h5")' in lines
+    assert "    model = keras.models.load_model('runs/mine/weights.h5', compile=False)" in lines
 
 
 def test_json_is_one_object_of_these_keys(outcomes):

@@ -1,0 +1,94 @@
+"""The script that `test` prints runs as it is printed, in Keras 3, without this project."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+import numpy as np
+import pytest
+from commands import python, run_many
+
+from kerasrl_runner.engines import build_learner
+from kerasrl_runner.preset import known_presets, load_preset, preset_to_toml
+from kerasrl_runner.weights.file import WeightsFile, write_weights
+from kerasrl_runner.weights.keras_weights import load_model
+
+SHORT = ["test.nb_max_episode_steps=3"]
+WINDOW = ["memory.window_length=2"]
+DISCRETE = ["env.observation_scale=1.0", "env.max_episode_steps=9"]
+# File name -> preset, overrides and the shape of a state.
+CASES = {
+    **{f"{name}.h5": (name, SHORT, None) for name in known_presets()},
+    "window of 2.h5": ("cartpole", [*SHORT, *WINDOW], (2, 4)),
+    'the agent\'s "best".h5': ("cartpole", SHORT, (1, 4)),
+    "taxi.h5": ("cartpole-kerasrl", ["env.id=Taxi-v4", *SHORT, *WINDOW, *DISCRETE], (2, 500)),
+    "lake.h5": (
+        "cartpole-kerasrl",
+        ["env.id=FrozenLake-v1", "env.kwargs={is_slippery=false}", *SHORT, *DISCRETE],
+        (1, 16),
+    ),
+    "max.h5": (
+        "cartpole",
+        ["agent.enable_dueling_network=true", "agent.dueling_type=max", *SHORT, *WINDOW],
+        (2, 4),
+    ),
+}
+OWN_HEAD = ["max.h5"]
+
+EXECUTE = """
+import json
+results = {}
+for name, script in json.load(open("scripts.json")).items():
+    names = {}
+    exec(script, names)
+    assert 0 <= names["action"] < names["environment"].action_space.n
+    results[name] = [names["state"].tolist(), names["q_values"].tolist()]
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("reuse")
+
+
+@pytest.fixture(scope="module")
+def scripts(folder):
+    """File name -> what `test` printed below "Reuse them"."""
+    for name, (preset_name, overrides, _) in CASES.items():
+        preset = load_preset(preset_name, overrides)
+        learner = build_learner(preset, 1, "reference")
+        weights = learner.exported_weights()
+        learner.environment.close()
+        attributes = {"preset": preset_to_toml(preset)}
+        described = WeightsFile(weights.layers, weights.config, attributes)
+        write_weights(folder / name, described, overwrite=False)
+    jobs = [{"arguments": ["test", "--weights", name, "--episodes", "1"]} for name in CASES]
+    printed = {}
+    for name, outcome in zip(CASES, run_many(jobs, folder, timeout=120), strict=True):
+        assert outcome.code == 0, outcome.stderr
+        printed[name] = textwrap.dedent(outcome.stdout.partition("in any script:\n\n")[2])
+    return printed
+
+
+@pytest.fixture(scope="module")
+def results(folder, scripts):
+    """File name -> the state [W, *observation] and the Q values [A] that its script came to."""
+    of_keras = {name: script for name, script in scripts.items() if name not in OWN_HEAD}
+    (folder / "scripts.json").write_text(json.dumps(of_keras))
+    found = json.loads(python(EXECUTE, folder).splitlines()[-1])
+    for name in OWN_HEAD:
+        names: dict = {}
+        exec(scripts[name].replace(f"'{name}'", repr(str(folder / name))), names)
+        found[name] = [names["state"].tolist(), names["q_values"].tolist()]
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_test_prints_runs_as_it_is_printed(folder, scripts, results, name):
+    state, q_values = (np.array(values, np.float32) for values in results[name])
+    assert ("kerasrl_runner" in scripts[name]) == (name in OWN_HEAD)
+    assert CASES[name][2] in (None, state.shape)
+    expected = load_model(folder / name).predict_on_batch(state[None])[0]
+    np.testing.assert_allclose(q_values, expected, rtol=1e-5, atol=1e-6)
