@@ -148,6 +148,9 @@ class Run(Listener):
             restore(checkpoint, self.learner)
             check_files(checkpoint, files)
             self._keep_best_of_last_step(before)
+            # Killed from here on, the run goes on to these steps.
+            changes = {"status": "running", "steps": settings.steps}
+            files.write_record(before.model_copy(update=changes))
             restore_files(checkpoint, files)
         origin = {
             "preset": preset_to_toml(settings.preset),
