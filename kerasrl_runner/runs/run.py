@@ -106,8 +106,8 @@ class Run(Listener):
             if began:
                 attempts.run(self._train)
             if os.getpid() != process and attempts.error is not None:
-                # The environment forked, and this is its child on the way out: the run is the
-                # parent's. Where the child asked for its end by sys.exit, it gets that.
+                # The environment forked, and this is its child, which ends: the run is the
+                # parent's. A child that called sys.exit ends with that exit code.
                 cause = attempts.error.__cause__
                 raise cause if isinstance(cause, SystemExit) else attempts.error
             for listener in self._listeners:
@@ -134,16 +134,16 @@ class Run(Listener):
             self.learner.stop_training = True
 
     def _begin(self, before: RunRecord | None) -> None:
-        """Put all in place; run.json comes last: where it is, there is something to go on from.
+        """Put all in place; run.json comes last: a folder that has one has something to go on from.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged or of another training.
             RunError: a file cannot be written.
         """
         settings, files = self._settings, self._files
-        files.remove_leftovers()
         checkpoint = None
         if before is not None:
+            files.remove_leftovers()
             checkpoint = files.checkpoint.read()
             restore(checkpoint, self.learner)
             check_files(checkpoint, files)
@@ -282,7 +282,7 @@ class Run(Listener):
 
 
 def result_of(directory: RunDirectory, record: RunRecord) -> FitResult:
-    """The result that a run's record tells."""
+    """The result of a run, from its record."""
     best = None
     if record.best:
         best = {**record.best.model_dump(), "weights": str(directory.path / record.best.weights)}
