@@ -27,6 +27,7 @@ def measured(engine: str, capacity: int) -> dict:
 
     from kerasrl_runner import load_preset
     from kerasrl_runner.engines import build_learner
+    from kerasrl_runner.files.lock import locked
     from kerasrl_runner.files.run_directory import RunDirectory
     from kerasrl_runner.runs.checkpoint import Checkpoints, restore
     from kerasrl_runner.runs.training import CHECKPOINT_EVERY
@@ -40,7 +41,7 @@ def measured(engine: str, capacity: int) -> dict:
     filled = {name: np.resize(column, (capacity, *column.shape[1:])).astype(column.dtype)
               for name, column in entries.items()}  # fmt: skip
     learner.replay.refill(capacity, filled)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
         directory = RunDirectory(Path(folder))
         checkpoints = Checkpoints(directory, learner, None, {}, CHECKPOINT_EVERY)
         started = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,30 +13,16 @@ from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import TRAINING, check_seed
 from kerasrl_runner.errors import UsageError, nearest
-from kerasrl_runner.preset import choose_preset
+from kerasrl_runner.preset.read import choose_preset
 from kerasrl_runner.preset.schema import Preset
 
-
-@dataclass(frozen=True)
-class _Engine:
-    """An engine's module, imported when it is used, since most import TensorFlow.
-
-    The module has `build_agent`, `build_learner` and `build_player`, of (preset, environment,
-    seed). Another version of one of `packages` may compute other numbers.
-    """
-
-    module_name: str
-    packages: tuple[str, ...]
-
-    def load(self) -> ModuleType:
-        return importlib.import_module(f"kerasrl_runner.engines.{self.module_name}")
-
-
 _KERAS_PACKAGES = ("numpy", "gymnasium", "tensorflow", "tf-keras", "keras-rl2")
+# Each engine with the packages whose other versions may compute other numbers. Its module has
+# `build_agent` and `build_learner`, of (preset, environment, seed).
 _ENGINES = {
-    "compiled": _Engine("compiled", _KERAS_PACKAGES),
-    "keras-rl": _Engine("keras_rl", _KERAS_PACKAGES),
-    "reference": _Engine("reference", ("numpy", "gymnasium")),
+    "compiled": _KERAS_PACKAGES,
+    "keras-rl": _KERAS_PACKAGES,
+    "reference": ("numpy", "gymnasium"),
 }
 ENGINES = tuple(_ENGINES)
 DEFAULT_ENGINE = ENGINES[0]
@@ -54,7 +39,13 @@ def check_engine(name: str) -> None:
 
 def packages_of(engine: str) -> tuple[str, ...]:
     """The packages whose versions decide what the engine computes."""
-    return _ENGINES[engine].packages
+    return _ENGINES[engine]
+
+
+def _import_engine(name: str) -> ModuleType:
+    """The engine's module, imported when it is used, since most import TensorFlow."""
+    check_engine(name)
+    return importlib.import_module(f"kerasrl_runner.engines.{name.replace('-', '_')}")
 
 
 def build_learner(
@@ -68,7 +59,7 @@ def build_learner(
     """
     check_engine(engine)
     environment = _build_training_environment(preset, seed, render_mode)
-    learner: Learner = _ENGINES[engine].load().build_learner(preset, environment, seed)
+    learner: Learner = _import_engine(engine).build_learner(preset, environment, seed)
     return learner
 
 
@@ -80,7 +71,7 @@ def build_player(
     Raises as `build_learner`.
     """
     check_engine(engine)
-    player: Learner = _ENGINES[engine].load().build_player(preset, environment, seed)
+    player: Learner = _import_engine(engine).build_player(preset, environment, seed)
     return player
 
 
@@ -108,8 +99,7 @@ def build(
 
 def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int, engine: str) -> Any:
     """The preset's agent of an engine, for an environment that is made already."""
-    check_engine(engine)
-    return _ENGINES[engine].load().build_agent(preset, environment, seed)
+    return _import_engine(engine).build_agent(preset, environment, seed)
 
 
 def _build_training_environment(

@@ -140,12 +140,10 @@ class KerasLearner:
     def __init__(self, environment: KerasRLEnvironment, agent: BaseDQNAgent) -> None:
         self.environment = environment
         self.episodes = 0
+        self.replay: SequentialMemory = agent.memory
+        self.window_length: int = agent.memory.window_length
+        self.threads = tensorflow_threads()
         self._agent = agent
-
-    @property
-    def window_length(self) -> int:
-        length: int = self._agent.memory.window_length
-        return length
 
     @property
     def stop_training(self) -> bool:
@@ -162,15 +160,6 @@ class KerasLearner:
     @property
     def interrupted(self) -> bool:
         return self._agent.interrupted
-
-    @property
-    def replay(self) -> SequentialMemory:
-        memory: SequentialMemory = self._agent.memory
-        return memory
-
-    @property
-    def threads(self) -> dict[str, int]:
-        return tensorflow_threads()
 
     def q_values(self, state: list[np.ndarray]) -> np.ndarray:
         return self._agent.compute_q_values(state)

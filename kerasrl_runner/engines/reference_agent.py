@@ -130,14 +130,6 @@ def _build_policy(policy: Policy, annealed: dict[str, Schedule]) -> ReferencePol
     return _POLICIES[name](settings, constants | annealed)
 
 
-def _build_eps_greedy(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
-    return EpsilonGreedy(schedules["eps"])
-
-
-def _build_greedy(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
-    return GREEDY
-
-
 def _build_boltzmann(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
     if settings.clip != BoltzmannSettings().clip:
         raise _refusal("policy: clip", "it clips nothing, and nothing overflows")
@@ -153,8 +145,8 @@ def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferenceP
 
 # Each builds a policy of its settings and of its arguments' schedules.
 _POLICIES: dict[str, Callable[[Any, dict[str, Schedule]], ReferencePolicy]] = {
-    "EpsGreedyQPolicy": _build_eps_greedy,
-    "GreedyQPolicy": _build_greedy,
+    "EpsGreedyQPolicy": lambda settings, schedules: EpsilonGreedy(schedules["eps"]),
+    "GreedyQPolicy": lambda settings, schedules: GREEDY,
     "BoltzmannQPolicy": _build_boltzmann,
     "MaxBoltzmannQPolicy": _build_boltzmann,
     "LinearAnnealedPolicy": _build_annealed,

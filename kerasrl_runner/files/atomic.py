@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise RunError(
             f"cannot write {path}: {error.strerror or error}. Choose a folder that can be "
-            f"written to and has room."
+            f"written to and has free space."
         ) from error
     finally:
         if temporary is not None:

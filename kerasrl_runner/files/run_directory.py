@@ -16,42 +16,23 @@ from kerasrl_runner.files.atomic import leftovers, write_text
 from kerasrl_runner.files.checkpoint import CheckpointFolder
 from kerasrl_runner.files.lock import LOCK_NAME, holds_lock, is_locked, locked
 from kerasrl_runner.files.places import runs_folder
-from kerasrl_runner.files.run_record import FINISHED, INTERRUPTED, RUNNING, RunRecord
+from kerasrl_runner.files.run_record import RunRecord
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunDirectory:
     """The outputs of one run. `run.json` is only ever replaced as a whole."""
 
     path: Path
 
-    @property
-    def preset_file(self) -> Path:
-        return self.path / "preset.toml"
-
-    @property
-    def record_file(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def log_file(self) -> Path:
-        return self.path / "log.csv"
-
-    @property
-    def evaluation_file(self) -> Path:
-        return self.path / "evaluation.csv"
-
-    @property
-    def weights_file(self) -> Path:
-        return self.path / "weights.h5"
-
-    @property
-    def best_file(self) -> Path:
-        return self.path / "best.h5"
-
-    @property
-    def checkpoint(self) -> CheckpointFolder:
-        return CheckpointFolder(self.path / "checkpoint")
+    def __post_init__(self) -> None:
+        self.preset_file = self.path / "preset.toml"
+        self.record_file = self.path / "run.json"
+        self.log_file = self.path / "log.csv"
+        self.evaluation_file = self.path / "evaluation.csv"
+        self.weights_file = self.path / "weights.h5"
+        self.best_file = self.path / "best.h5"
+        self.checkpoint = CheckpointFolder(self.path / "checkpoint")
 
     def record(self) -> RunRecord:
         """What run.json says; `interrupted` for a run that says `running` and has no process.
@@ -60,10 +41,10 @@ class RunDirectory:
             RunError: it is missing or broken.
         """
         record = self._read_record()
-        if record.status == RUNNING and not is_locked(self.path):
+        if record.status == "running" and not is_locked(self.path):
             record = self._read_record()  # The run may have ended since it was read.
-            if record.status == RUNNING:
-                return record.model_copy(update={"status": INTERRUPTED})
+            if record.status == "running":
+                return record.model_copy(update={"status": "interrupted"})
         return record
 
     def write_record(self, record: RunRecord) -> None:
@@ -198,6 +179,6 @@ def find_run(run: str) -> RunDirectory:
 def newest_finished(preset_name: str | None = None) -> RunDirectory | None:
     """The newest finished run, of one preset if it is named."""
     for directory, record in all_runs():
-        if record.status == FINISHED and preset_name in (None, record.preset):
+        if record.status == "finished" and preset_name in (None, record.preset):
             return directory
     return None

@@ -7,10 +7,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 Status = Literal["running", "finished", "interrupted", "failed"]
-RUNNING: Status = "running"
-FINISHED: Status = "finished"
-INTERRUPTED: Status = "interrupted"
-FAILED: Status = "failed"
 
 
 class _Strict(BaseModel):

@@ -57,7 +57,8 @@ class CsvFile:
             yield
         except OSError as error:
             raise RunError(
-                f"cannot write {self._path}: {error.strerror or error}. Make room for it."
+                f"cannot write {self._path}: {error.strerror or error}. Free some space, or make "
+                f"the file writable."
             ) from error
 
 

@@ -1,4 +1,7 @@
-"""Greedy episodes beside the training: their own environment, seeds and loop (D18b)."""
+"""Greedy episodes beside the training, in an environment, seeds and a loop of their own.
+
+A test inside keras-rl's fit disturbs the training (docs/defects.md, D18b).
+"""
 
 from __future__ import annotations
 

@@ -19,14 +19,7 @@ from kerasrl_runner.environments.seeds import EVALUATION
 from kerasrl_runner.errors import EnvironmentFailed, RunnerError, TrainingDiverged
 from kerasrl_runner.files.checkpoint import Checkpoint, copy_file
 from kerasrl_runner.files.run_directory import RunDirectory
-from kerasrl_runner.files.run_record import (
-    FAILED,
-    FINISHED,
-    INTERRUPTED,
-    RUNNING,
-    RunRecord,
-    Status,
-)
+from kerasrl_runner.files.run_record import RunRecord, Status
 from kerasrl_runner.preset import preset_to_toml
 from kerasrl_runner.runs.callbacks import CsvFile, CsvLog, Progress, TrainingClock
 from kerasrl_runner.runs.checkpoint import (
@@ -113,8 +106,8 @@ class Run(Listener):
             if began:
                 attempts.run(self._train)
             if os.getpid() != process and attempts.error is not None:
-                # The environment forked, and this is its child on the way out: the run is the
-                # parent's. Where the child asked for its end by sys.exit, it gets that.
+                # The environment forked, and this is its child, which ends: the run is the
+                # parent's. A child that called sys.exit ends with that exit code.
                 cause = attempts.error.__cause__
                 raise cause if isinstance(cause, SystemExit) else attempts.error
             for listener in self._listeners:
@@ -130,7 +123,7 @@ class Run(Listener):
                     attempts.run(environment.close)
             if began and attempts.error is not written_error:
                 attempts.run(lambda: self._write_end(attempts))
-        if attempts.error is not None and self._end_status(attempts) == FAILED:
+        if attempts.error is not None and self._end_status(attempts) == "failed":
             raise self._add_advice(attempts.error, directory)
         if attempts.interrupted or self.learner.interrupted:
             raise KeyboardInterrupt
@@ -141,20 +134,23 @@ class Run(Listener):
             self.learner.stop_training = True
 
     def _begin(self, before: RunRecord | None) -> None:
-        """Put all in place; run.json comes last: where it is, there is something to go on from.
+        """Put all in place; run.json comes last: a folder that has one has something to go on from.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged or of another training.
             RunError: a file cannot be written.
         """
         settings, files = self._settings, self._files
-        files.remove_leftovers()
         checkpoint = None
         if before is not None:
+            files.remove_leftovers()
             checkpoint = files.checkpoint.read()
             restore(checkpoint, self.learner)
             check_files(checkpoint, files)
             self._keep_best_of_last_step(before)
+            # Killed from here on, the run goes on to these steps.
+            changes = {"status": "running", "steps": settings.steps}
+            files.write_record(before.model_copy(update=changes))
             restore_files(checkpoint, files)
         origin = {
             "preset": preset_to_toml(settings.preset),
@@ -170,7 +166,7 @@ class Run(Listener):
         self._seconds_before = before.wall_seconds if before else 0.0
         self._began = time.perf_counter()
         self._record = RunRecord(
-            status=RUNNING,
+            status="running",
             command=command(),
             preset=settings.preset.name,
             preset_folder=str(settings.preset.folder or "") or None,
@@ -272,35 +268,28 @@ class Run(Listener):
         # Ctrl-C on a terminal reaches a simulator too: that it fails then is no failure.
         only_interrupted = interrupted and isinstance(attempts.error, EnvironmentFailed)
         if attempts.error is not None and not only_interrupted:
-            return FAILED
-        return INTERRUPTED if interrupted else FINISHED
+            return "failed"
+        return "interrupted" if interrupted else "finished"
 
     def _add_advice(self, error: Exception, directory: RunDirectory) -> Exception:
         """The error, with how to go on where that could help."""
-        can_go_on = self._files.record_file.exists() and self._files.checkpoint.exists()
-        if isinstance(error, TrainingDiverged) or not isinstance(error, RunnerError):
-            return error
-        if not can_go_on:
+        is_hopeless = isinstance(error, TrainingDiverged) or not isinstance(error, RunnerError)
+        has_begun = self._files.record_file.exists() and self._files.checkpoint.exists()
+        if is_hopeless or not has_begun:
             return error
         advised = type(error)(f"{error} Then go on: kerasrl-run fit --resume {directory.path}")
         return advised.with_traceback(error.__traceback__)
 
 
 def result_of(directory: RunDirectory, record: RunRecord) -> FitResult:
-    """The result that a run's record tells."""
+    """The result of a run, from its record."""
     best = None
     if record.best:
         best = {**record.best.model_dump(), "weights": str(directory.path / record.best.weights)}
+    equal = "status preset engine seed env_steps episodes wall_seconds env_steps_per_second"
     return FitResult(
         run=str(directory.path),
-        status=record.status,
-        preset=record.preset,
-        engine=record.engine,
-        seed=record.seed,
-        env_steps=record.env_steps,
-        episodes=record.episodes,
-        wall_seconds=record.wall_seconds,
-        env_steps_per_second=record.env_steps_per_second,
         weights=str(directory.weights_file) if directory.weights_file.exists() else None,
         best=best,
+        **record.model_dump(include=set(equal.split())),
     )

@@ -10,8 +10,9 @@ from kerasrl_runner.engines import DEFAULT_ENGINE, packages_of
 from kerasrl_runner.errors import RunError, UsageError, whole_number
 from kerasrl_runner.files.lock import locked
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, new_run
-from kerasrl_runner.files.run_record import FINISHED, RunRecord
-from kerasrl_runner.preset import Preset, choose_preset, preset_from_toml, preset_to_toml
+from kerasrl_runner.files.run_record import RunRecord
+from kerasrl_runner.preset import Preset, preset_from_toml, preset_to_toml
+from kerasrl_runner.preset.read import choose_preset
 from kerasrl_runner.runs.provenance import versions
 from kerasrl_runner.runs.run import FitResult, Run, result_of
 from kerasrl_runner.runs.settings import CHECKPOINT_EVERY, Console, RunSettings
@@ -168,7 +169,7 @@ def _nothing_left(
     directory: RunDirectory, record: RunRecord, preset: Preset, target: int
 ) -> str | None:
     """Why there is nothing to train, in words; None where there is."""
-    if record.status != FINISHED:
+    if record.status != "finished":
         return None
     goal, best = preset.evaluate.stop_at_return, record.best
     if goal is not None and best is not None and best.mean_return >= goal:

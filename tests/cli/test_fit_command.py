@@ -23,7 +23,6 @@ SETTINGS = [word for key, value in SHORT.items() for word in ("--set", f"{key}={
 
 
 PRESETS = list(known_presets())
-COMMON = ["fit", "--steps", "300", *SETTINGS]
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +35,11 @@ def played(tmp_path_factory) -> tuple[Path, list[Outcome]]:
     jobs = []
     for name in PRESETS:
         (folder / name).mkdir()
-        arguments = [*COMMON, "--preset", name, "--seed", "3", "--json"]
+        arguments = ["fit", "--preset", name, "--steps", "300", "--seed", "3", "--json", *SETTINGS]
         jobs.append({"folder": str(folder / name), "arguments": arguments})
     for run_dir, seed in (("again", "3"), ("other", "4")):
-        again = ["--preset", PRESETS[0], "--seed", seed, "--run-dir", run_dir]
-        jobs.append({"arguments": [*COMMON, *again]})
+        arguments = ["fit", "--preset", PRESETS[0], "--steps", "300", "--seed", seed, *SETTINGS]
+        jobs.append({"arguments": [*arguments, "--run-dir", run_dir]})
     return folder, run_many(jobs, folder, 240)
 
 
@@ -92,7 +91,7 @@ def test_the_record_says_where_the_result_comes_from(finished):
     name, folder, outcome = finished
     record = json.loads((folder / outcome.json["run"] / "run.json").read_text())
     assert (record["status"], record["error"]) == ("finished", None)
-    assert record["command"].endswith(" ".join(map(str, SETTINGS)))
+    assert record["command"].endswith(" ".join(SETTINGS))
     assert (record["preset"], record["seed"], record["engine"]) == (name, 3, "compiled")
     assert (record["env_steps"], record["episodes"]) == (300, outcome.json["episodes"])
     assert {"python", "tensorflow", "keras-rl2", "gymnasium"} <= set(record["versions"])

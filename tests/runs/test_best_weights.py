@@ -90,6 +90,9 @@ def test_killed_while_it_goes_back_and_on_it_ends_the_same(place, moment, whole,
     arguments = ("fit", "--resume", "run", "--steps", 300)
     assert run(*arguments, folder=tmp_path, fault=Fault(*place, moment)).code == -9
     check_best_has_a_row(run_dir)
+    record = RunDirectory(run_dir).record()
+    assert (record.status, record.steps) in (("finished", 170), ("interrupted", 300))
+    assert record.steps == 300 or (run_dir / "best.h5").read_bytes() == best
     assert run(*arguments, folder=tmp_path).code == 0
     assert results_of(run_dir) == results_of(whole[6])
     assert (run_dir / "best-170.h5").read_bytes() == best
