@@ -38,8 +38,16 @@ class CallbackRelay(Callback):
     def set_params(self, params: dict[str, Any]) -> None:
         self._callbacks.set_params(params)
 
-    def _set_env(self, env: Any) -> None:
-        self._callbacks._set_env(env)
+    @property
+    def env(self) -> Any:
+        """The environment, which the vendor's loop assigns to its callbacks."""
+        return self._env
+
+    @env.setter
+    def env(self, env: Any) -> None:
+        self._env = env
+        for callback in self._callbacks.callbacks:
+            callback.env = env
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._began = True

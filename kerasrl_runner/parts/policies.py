@@ -46,9 +46,14 @@ class LinearAnnealedPolicy(rl_policy.LinearAnnealedPolicy):
     The vendor's leaves it out, so that BoltzmannGumbelQPolicy fails inside.
     """
 
-    def _set_agent(self, agent: Any) -> None:
-        super()._set_agent(agent)
-        self.inner_policy._set_agent(agent)
+    @property
+    def agent(self) -> Any:
+        """The agent that acts by this policy, which assigns itself."""
+        return self._agent
+
+    @agent.setter
+    def agent(self, agent: Any) -> None:
+        self._agent = self.inner_policy.agent = agent
 
 
 def exploration(policy: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""The compiled agent keeps the vendor's face and the guards; parity/ holds its numbers."""
+"""The compiled agent keeps the vendor's face and the corrections; parity/ compares its results."""
 
 from __future__ import annotations
 
@@ -219,48 +219,50 @@ def test_a_recurrent_layer_without_such_a_state_is_taken():
     fitted(agent_of(model, window=3), 50)
 
 
-@keras.utils.register_keras_serializable("tests")
-class Remembering(keras.layers.Layer):
-    """Adds what it was called with the last time, or how often it was called."""
-
-    def __init__(self, dtype_of_state: str = "float32", **kwargs):
-        super().__init__(**kwargs)
-        self.dtype_of_state = dtype_of_state
-
-    def build(self, input_shape):
-        self.memory = self.add_weight(
-            "memory", (), self.dtype_of_state, initializer="zeros", trainable=False
-        )
-
-    def call(self, inputs):
-        before = tf.cast(self.memory, inputs.dtype)
-        self.memory.assign(tf.cast(tf.reduce_sum(inputs), self.memory.dtype))
-        return inputs + before
-
-    def get_config(self):
-        return {**super().get_config(), "dtype_of_state": self.dtype_of_state}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "int64"])
-@pytest.mark.parametrize("attempt", [1, 2])  # also where another agent tried before
-def test_a_custom_layer_that_changes_as_it_acts_is_refused_by_its_weight(dtype, attempt):
+def test_a_layer_of_another_dtype_is_refused_by_name():
     model = network()
-    model.add(Remembering(dtype, name="mine"))
-    agent = agent_of(model)
-    with pytest.raises(ValueError, match=r"mine/memory.*--engine keras-rl"):
-        agent.compute_q_values([np.ones(4, np.float32)])
+    model.add(keras.layers.Dense(2, dtype="float16", name="half"))
+    with pytest.raises(ValueError, match=r"computes in float32, not in float16 as Dense 'half'"):
+        agent_of(model)
 
 
-def test_a_layer_that_assigns_its_trained_weights_is_refused_by_name():
+def test_graph_mode_is_refused():
+    with tf.Graph().as_default(), pytest.raises(ValueError, match=r"disable_eager_execution\(\)"):
+        agent_of(network())
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"gamma": 2}, {"delta_clip": 0}, {"batch_size": 0}, {"gradient_steps": 0}]
+)
+def test_an_argument_out_of_its_range_is_refused(arguments):
+    ((name, value),) = arguments.items()
+    with pytest.raises(ValueError, match=f"{name}: expected .*, received {value}"):
+        agent_of(**arguments)
+
+
+def test_a_layer_that_assigns_its_weights_learns():
     layers = keras.layers
     model = keras.Sequential(
         [layers.Flatten(input_shape=(1, 4)), layers.SpectralNormalization(layers.Dense(2))]
     )
-    with pytest.raises(ValueError, match=r"SpectralNormalization.*VendorDQNAgent"):
-        agent_of(model)
+    vector = model.layers[-1].vector_u.numpy()
+    agent = fitted(agent_of(model), 60)
+    assert (agent.model.layers[-1].vector_u.numpy() != vector).any()
+    kept = agent.variables()
+    assert any((array.shape == vector.shape) and (array != vector).any() for array in kept.values())
 
 
-def test_a_preset_with_such_a_layer_is_told_the_other_engine(tmp_path, monkeypatch):
+def test_what_a_script_changes_counts_from_the_next_update():
+    agent = fitted(agent_of(target_model_update=0.05), 60)
+    updates = int(agent._optimizer.iterations)
+    agent.gamma, agent.batch_size, agent.gradient_steps = 0.5, 16, 2
+    agent.target_model_update = 30
+    fitted(agent, 30)
+    assert int(agent._optimizer.iterations) == updates + 60
+    assert agent._update.settings == (0.5, np.inf, False, None, 16, 2)
+
+
+def test_a_preset_with_such_a_layer_names_the_other_engine(tmp_path, monkeypatch):
     from kerasrl_runner.engines import build
     from kerasrl_runner.errors import PresetError
     from kerasrl_runner.preset import load_preset

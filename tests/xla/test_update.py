@@ -47,7 +47,7 @@ _FAST = (0, 5, 7, 14, 16, 21)
     ],
 )
 def test_equals_the_naive_update(loss, target, double, optimizer):
-    assert compare(mlp, optimizer, updates=60, **loss, **target, **double) < TOLERANCE
+    assert compare(mlp, optimizer, updates=40, **loss, **target, **double) < TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_equals_the_naive_update(loss, target, double, optimizer):
     ],
 )
 def test_the_comparison_can_fail(ours, theirs):
-    assert compare(mlp, adam(), updates=20, naive=theirs, **ours) > 1e4 * TOLERANCE
+    assert compare(mlp, adam(), naive=theirs, **ours) > 1e4 * TOLERANCE
 
 
 def test_an_ignored_terminal_flag_is_seen():
@@ -136,7 +136,7 @@ def test_plain_stacks_learn_on_one_vector(kind, changes):
 
 @pytest.mark.parametrize(("kind", "changes"), [(k, CHANGES[i % 2]) for i, k in enumerate(OTHERS)])
 def test_every_other_network_learns_on_its_own_variables(kind, changes):
-    assert compare(OTHERS[kind], adam(), updates=20, **changes) < TOLERANCE
+    assert compare(OTHERS[kind], adam(), **changes) < TOLERANCE
 
 
 @pytest.mark.parametrize(

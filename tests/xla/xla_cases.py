@@ -171,7 +171,7 @@ def distance(ours, theirs):
     return max(np.abs(a - b).max() for a, b in pairs) / max(np.abs(b).max() for _, b in pairs)
 
 
-def compare(build, make_optimizer, *, updates=40, naive=None, **changes):
+def compare(build, make_optimizer, *, updates=20, naive=None, **changes):
     """Run both; return the largest distance of online and target weights, and of the metrics."""
     update, online, target = compiled(build, make_optimizer(), **changes)
     theirs = NaiveUpdate(
@@ -185,7 +185,7 @@ def compare(build, make_optimizer, *, updates=40, naive=None, **changes):
         if changes.get("target_model_update", 0) >= 1 and step % 7 == 0:
             update.networks.hard_update()
             theirs.hard_update()
-        if step % 20 == 0:
+        if step % 10 == 0:
             update.networks.sync_models()
             worst = max(worst, distance(online, theirs.online), distance(target, theirs.target))
     return worst
