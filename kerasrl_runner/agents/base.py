@@ -246,6 +246,9 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             if self.compiled:
                 self.update_target_model_hard()
 
+    def prepare_learning(self) -> None:
+        """Make what the first update needs: nothing, where a subclass does not say otherwise."""
+
     def variables(self) -> dict[str, np.ndarray]:
         """Copies of all that the next update depends on: weights and optimizer state."""
         raise NotImplementedError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.agents.base import BaseDQNAgent
-from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent, TrainingState
+from kerasrl_runner.engines.learner import EventSource, Listener, TrainingState
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.observations import encoder
 from kerasrl_runner.errors import PresetError, UsageError
@@ -134,43 +134,45 @@ def _build_policy(policy: Policy) -> Any:
     return _POLICIES[name](**built)
 
 
-class KerasLearner:
+class KerasLearner(EventSource):
     """A DQNAgent of the engines `compiled` and `keras-rl`; satisfies `Learner`."""
 
     def __init__(self, environment: KerasRLEnvironment, agent: BaseDQNAgent) -> None:
-        self.environment = environment
-        self.episodes = 0
+        super().__init__(environment)
         self.replay: SequentialMemory = agent.memory
         self.window_length: int = agent.memory.window_length
         self.threads = tensorflow_threads()
-        self._agent = agent
+        self.agent = agent
 
     @property
     def stop_training(self) -> bool:
-        return self._agent.stop_training
+        return self.agent.stop_training
 
     @stop_training.setter
     def stop_training(self, value: bool) -> None:
-        self._agent.stop_training = value
+        self.agent.stop_training = value
 
     @property
     def env_steps(self) -> int:
-        return self._agent.step
+        return self.agent.step
 
     @property
     def interrupted(self) -> bool:
-        return self._agent.interrupted
+        return self.agent.interrupted
 
     def q_values(self, state: list[np.ndarray]) -> np.ndarray:
-        return self._agent.compute_q_values(state)
+        return self.agent.compute_q_values(state)
+
+    def prepare(self) -> None:
+        self.agent.prepare_learning()
 
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
         remaining = env_steps - self.env_steps
-        events = _EventCallback(self, listeners)
-        self._agent.fit(self.environment, remaining, callbacks=[events], verbose=0)
+        self.listeners = listeners
+        self.agent.fit(self.environment, remaining, callbacks=[_EventCallback(self)], verbose=0)
 
     def test(self, episodes: int, max_episode_steps: int) -> None:
-        self._agent.test(
+        self.agent.test(
             self.environment,
             episodes,
             visualize=False,
@@ -179,13 +181,13 @@ class KerasLearner:
         )
 
     def exported_weights(self) -> WeightsFile:
-        return self._agent.exported_weights()
+        return self.agent.exported_weights()
 
     def set_weights(self, weights: WeightsFile) -> None:
-        self._agent.set_weights(weights)
+        self.agent.set_weights(weights)
 
     def state(self) -> TrainingState:
-        arrays = {f"variables/{k}": v for k, v in self._agent.variables().items()}
+        arrays = {f"variables/{k}": v for k, v in self.agent.variables().items()}
         for number, policy in enumerate(self._policies()):
             if getattr(policy, "action_counts", None) is not None:  # BoltzmannGumbelQPolicy's
                 arrays[f"policy/{number}"] = policy.action_counts.copy()
@@ -195,7 +197,7 @@ class KerasLearner:
         version, python_key, gauss = random.getstate()
         arrays["python_key"] = np.array(python_key, np.uint64)
         scalars = {
-            "env_steps": self._agent.step,
+            "env_steps": self.agent.step,
             "episodes": self.episodes,
             "numpy": numpy_stream,
             "python": [version, gauss],
@@ -206,13 +208,13 @@ class KerasLearner:
     def restore(self, state: TrainingState) -> None:
         arrays, scalars = state.arrays, state.scalars
         prefix = "variables/"
-        self._agent.set_variables(
+        self.agent.set_variables(
             {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         )
         for number, policy in enumerate(self._policies()):
             if f"policy/{number}" in arrays:
                 policy.action_counts = arrays[f"policy/{number}"].copy()
-        self._agent.step = int(scalars["env_steps"])
+        self.agent.step = int(scalars["env_steps"])
         self.episodes = int(scalars["episodes"])
         inner = {**scalars["numpy"]["state"], "key": arrays["numpy_key"]}
         np.random.set_state({**scalars["numpy"], "state": inner})
@@ -221,42 +223,23 @@ class KerasLearner:
         self.replay.generator.bit_generator.state = scalars["memory_rng"]
 
     def _policies(self) -> list[Any]:
-        policy = self._agent.policy
+        policy = self.agent.policy
         inner = getattr(policy, "inner_policy", None)
         return [policy] if inner is None else [policy, inner]
 
 
 class _EventCallback(Callback):
-    """Turns keras-rl's callbacks into the listeners' step and episode events."""
+    """Turns keras-rl's callbacks into the learner's events."""
 
-    def __init__(self, learner: KerasLearner, listeners: Sequence[Listener]) -> None:
+    def __init__(self, learner: KerasLearner) -> None:
         super().__init__()
         self._learner = learner
-        self._listeners = listeners
-        self._losses: list[float] = []
 
     def on_step_end(self, step: int, logs: dict[str, Any] | None = None) -> None:
         loss = float((logs or {})["metrics"][0])
-        learned = not math.isnan(loss)
-        if learned:
-            self._losses.append(loss)
         # The vendor counts the step only after its callbacks.
-        event = StepEvent(self._learner.env_steps + 1, loss if learned else None)
-        for listener in self._listeners:
-            listener.on_step(event)
+        self._learner.send_step(self._learner.env_steps + 1, None if math.isnan(loss) else loss)
 
     def on_episode_end(self, episode: int, logs: dict[str, Any] | None = None) -> None:
-        learner, environment = self._learner, self._learner.environment
-        event = EpisodeEvent(
-            episode=learner.episodes,
-            env_steps=learner.env_steps,
-            episode_return=environment.episode_return,
-            episode_length=environment.episode_length,
-            terminated=environment.terminated,
-            epsilon=exploration(learner._agent.policy),
-            loss=sum(self._losses) / len(self._losses) if self._losses else None,
-        )
-        self._losses.clear()
-        learner.episodes += 1
-        for listener in self._listeners:
-            listener.on_episode(event)
+        learner = self._learner
+        learner.send_episode(learner.env_steps, exploration(learner.agent.policy))

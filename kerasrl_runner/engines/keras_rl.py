@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.keras_rl import VendorDQNAgent
 from kerasrl_runner.engines.keras_agents import KerasLearner, build_keras_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
@@ -10,19 +9,12 @@ from kerasrl_runner.errors import PresetError
 from kerasrl_runner.preset.schema import Preset
 
 
-def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> BaseDQNAgent:
-    """The preset's agent. Raises PresetError for settings that it cannot take."""
+def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
+    """The preset's learner. Raises PresetError for settings that it cannot take."""
     if preset.agent.gradient_steps > 1:
         raise PresetError(
             f"agent.gradient_steps: engine keras-rl updates once at a time; expected 1, received "
             f"{preset.agent.gradient_steps}. Use --engine compiled."
         )
-    return build_keras_agent(VendorDQNAgent, preset, environment, seed)
-
-
-def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
-    """The preset's learner. Raises PresetError as `build_agent`."""
-    return KerasLearner(environment, build_agent(preset, environment, seed))
-
-
-build_player = build_learner
+    agent = build_keras_agent(VendorDQNAgent, preset, environment, seed)
+    return KerasLearner(environment, agent)

@@ -46,6 +46,41 @@ class Listener:
         """After the run, however it ended."""
 
 
+class EventSource:
+    """Sends the events of the training in an environment to its listeners."""
+
+    def __init__(self, environment: KerasRLEnvironment) -> None:
+        self.environment = environment
+        self.episodes = 0  # that ended so far
+        self.listeners: Sequence[Listener] = ()
+        self._losses: list[float] = []  # of the open episode's learn steps
+
+    def send_step(self, env_steps: int, loss: float | None) -> None:
+        """Tell the listeners of one env step, with its loss where something was learned."""
+        if loss is not None:
+            self._losses.append(loss)
+        event = StepEvent(env_steps, loss)
+        for listener in self.listeners:
+            listener.on_step(event)
+
+    def send_episode(self, env_steps: int, epsilon: float | None) -> None:
+        """Tell the listeners of the episode that the environment has just ended."""
+        environment, losses = self.environment, self._losses
+        event = EpisodeEvent(
+            episode=self.episodes,
+            env_steps=env_steps,
+            episode_return=environment.episode_return,
+            episode_length=environment.episode_length,
+            terminated=environment.terminated,
+            epsilon=epsilon,
+            loss=sum(losses) / len(losses) if losses else None,
+        )
+        losses.clear()
+        self.episodes += 1
+        for listener in self.listeners:
+            listener.on_episode(event)
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """Everything beside the replay memory's entries that the next env step depends on.
@@ -83,6 +118,7 @@ class Learner(Protocol):
     """One engine's agent in one environment, as a run sees it."""
 
     environment: KerasRLEnvironment
+    agent: Any
     #: Ends `train` at the next step.
     stop_training: bool
 
@@ -116,6 +152,9 @@ class Learner(Protocol):
         Raises:
             TrainingDiverged: they are NaN or infinite.
         """
+
+    def prepare(self) -> None:
+        """Make what the first update needs, which may take seconds without heeding a signal."""
 
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
         """Train until `env_steps` env steps in all were done, or `stop_training`.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.engines.greedy import play
-from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent, TrainingState
+from kerasrl_runner.engines.learner import EventSource, Listener, TrainingState
 from kerasrl_runner.engines.reference_agent import build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import TrainingDiverged, diverged
@@ -28,41 +28,40 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
     return ReferenceLearner(preset, environment, build_agent(preset, environment, seed))
 
 
-build_player = build_learner
-
-
-class ReferenceLearner:
+class ReferenceLearner(EventSource):
     """reference.agent.Agent in the project's environment; satisfies `Learner`."""
 
     threads: dict[str, int] = {}  # noqa: RUF012  never changed
 
     def __init__(self, preset: Preset, environment: KerasRLEnvironment, agent: Agent) -> None:
-        self.environment = environment
+        super().__init__(environment)
         self.window_length = agent.memory.window_length
         self.stop_training = False
         self.interrupted = False
-        self.episodes = 0  # The agent's own count includes one that was cut off.
         self.replay = _Entries(agent)
         self._preset = preset
         self._observation_shape = environment.example().shape
-        self._agent = agent
-        self._losses: list[float] = []
+        self.agent = agent
 
     @property
     def env_steps(self) -> int:
-        return self._agent.env_step
+        return self.agent.env_step
 
     def q_values(self, state: list[np.ndarray]) -> np.ndarray:
-        q_values = self._agent.q_values(state)
+        q_values = self.agent.q_values(state)
         if not math.isfinite(q_values.sum()):
             raise self._diverged(f"the Q values became {q_values}")
         return q_values
 
+    def prepare(self) -> None:
+        pass
+
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
         self.stop_training = self.interrupted = False
+        self.listeners = listeners
         try:
             if self.env_steps < env_steps:
-                self._train(env_steps, listeners)
+                self._train(env_steps)
         except KeyboardInterrupt:
             # The weights are whole: an update changes them by one NumPy operation, its last.
             self.interrupted = True
@@ -79,14 +78,14 @@ class ReferenceLearner:
         )
 
     def exported_weights(self) -> WeightsFile:
-        return reference_weights(self._preset, self._observation_shape, self._agent.network)
+        return reference_weights(self._preset, self._observation_shape, self.agent.network)
 
     def set_weights(self, weights: WeightsFile) -> None:
-        set_reference_weights(self._preset, self._observation_shape, self._agent.network, weights)
-        self._agent.copy_to_target()
+        set_reference_weights(self._preset, self._observation_shape, self.agent.network, weights)
+        self.agent.copy_to_target()
 
     def state(self) -> TrainingState:
-        agent = self._agent
+        agent = self.agent
         arrays = {
             "online": agent.online_network.parameters.copy(),
             "target": agent.target_network.parameters.copy(),
@@ -102,7 +101,7 @@ class ReferenceLearner:
         return TrainingState(arrays, scalars)
 
     def restore(self, state: TrainingState) -> None:
-        agent, scalars = self._agent, state.scalars
+        agent, scalars = self.agent, state.scalars
         arrays = dict(state.arrays)
         shape = agent.online_network.parameters.shape
         if any(array.shape != shape for array in arrays.values()):
@@ -119,50 +118,30 @@ class ReferenceLearner:
         agent.memory.rng.bit_generator.state = scalars["memory_rng"]
         agent.rng.bit_generator.state = scalars["agent_rng"]
 
-    def _train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
+    def _train(self, env_steps: int) -> None:
         seeds = self.environment.seeds
         assert seeds is not None
-        events = loop.train(_FiveValues(self.environment), self._agent, seeds)
-        self._losses.clear()
+        events = loop.train(_FiveValues(self.environment), self.agent, seeds)
         with contextlib.closing(events):
             for event in events:
                 if isinstance(event, loop.StepEvent):
-                    self._on_step(event, listeners)
+                    self._send_step(event)
                     if event.terminated or event.truncated:
                         continue  # The event of its episode's end comes next.
                 else:
-                    self._on_episode(event, listeners)
+                    self.send_episode(event.env_step, self._epsilon())
                 if self.stop_training or event.env_step >= env_steps:
                     break
 
-    def _on_step(self, event: loop.StepEvent, listeners: Sequence[Listener]) -> None:
+    def _send_step(self, event: loop.StepEvent) -> None:
         loss = None if event.learned is None else event.learned.loss
-        if loss is not None:
-            if not math.isfinite(loss):
-                raise self._diverged(f"the loss became {loss}")
-            self._losses.append(loss)
-        step = StepEvent(event.env_step, loss)
-        for listener in listeners:
-            listener.on_step(step)
-
-    def _on_episode(self, event: loop.EpisodeEvent, listeners: Sequence[Listener]) -> None:
-        episode = EpisodeEvent(
-            episode=event.episode,
-            env_steps=event.env_step,
-            episode_return=self.environment.episode_return,  # The environment's own, not scaled.
-            episode_length=event.episode_length,
-            terminated=event.terminated,
-            epsilon=self._epsilon(),
-            loss=sum(self._losses) / len(self._losses) if self._losses else None,
-        )
-        self._losses.clear()
-        self.episodes += 1
-        for listener in listeners:
-            listener.on_episode(episode)
+        if loss is not None and not math.isfinite(loss):
+            raise self._diverged(f"the loss became {loss}")
+        self.send_step(event.env_step, loss)
 
     def _epsilon(self) -> float | None:
         """The epsilon of the newest step, or None where the policy has none."""
-        schedule = getattr(self._agent.policy, "epsilon", None)
+        schedule = getattr(self.agent.policy, "epsilon", None)
         return None if schedule is None else float(schedule(self.env_steps - 1))
 
     def _diverged(self, what: str) -> TrainingDiverged:

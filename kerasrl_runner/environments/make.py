@@ -13,7 +13,7 @@ from gymnasium import spaces
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.observations import encoder
 from kerasrl_runner.environments.rendering import prepare_window, set_window_caption
-from kerasrl_runner.environments.seeds import episode_seeds
+from kerasrl_runner.environments.seeds import TRAINING, episode_seeds
 from kerasrl_runner.errors import EnvironmentFailed, PresetError, nearest
 from kerasrl_runner.preset.modules import make_importable
 from kerasrl_runner.preset.schema import Env, Preset
@@ -42,6 +42,15 @@ def build_environment(
                 f"return {environment.episode_return:g}"
             )
         )
+    return environment
+
+
+def build_training_environment(
+    preset: Preset, seed: int, render_mode: str | None = None
+) -> KerasRLEnvironment:
+    """As `build_environment`, with the training's seeds and its cap on episodes."""
+    environment = build_environment(preset, seed, TRAINING, render_mode)
+    environment.nb_max_episode_steps = preset.fit.nb_max_episode_steps
     return environment
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from kerasrl_runner.engines import build_learner
 from kerasrl_runner.engines.learner import Learner, Listener, StepEvent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.make import build_environment
+from kerasrl_runner.environments.make import build_environment, build_training_environment
 from kerasrl_runner.environments.seeds import EVALUATION
 from kerasrl_runner.errors import EnvironmentFailed, RunnerError, TrainingDiverged
 from kerasrl_runner.files.checkpoint import Checkpoint, copy_file
@@ -71,9 +71,9 @@ class Run(Listener):
         self._console = console
         preset, seed, path = settings.preset, settings.seed, settings.initial_weights
         initial_weights = None if path is None else read_weights(path)
-        self.learner: Learner = build_learner(
-            preset, seed, settings.engine, "human" if console.render else None
-        )
+        environment = build_training_environment(preset, seed, "human" if console.render else None)
+        self.learner: Learner = build_learner(preset, seed, settings.engine, environment)
+        self.learner.prepare()
         if initial_weights is not None:
             self.learner.set_weights(initial_weights)
         self._evaluation_environment: KerasRLEnvironment | None = (

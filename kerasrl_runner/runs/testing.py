@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.engines import DEFAULT_ENGINE, build_player, check_engine
+from kerasrl_runner.engines import DEFAULT_ENGINE, build_learner, check_engine
 from kerasrl_runner.engines.greedy import Episode, Score
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment, check_rendering
@@ -185,7 +185,7 @@ def play_subject(
     environment = build_environment(preset, seed, TEST, render_mode)
     played: list[Episode] = []
     with contextlib.closing(environment), contextlib.ExitStack() as stack:
-        player = build_player(preset, environment, seed, engine)
+        player = build_learner(preset, seed, engine, environment)
         player.set_weights(subject.weights)
         environment.watchers.append(lambda: _record_episode(environment, played))
         if video_file:
