@@ -19,6 +19,11 @@ class Episode:
     episode_length: int  # env steps
     seed: int | None
 
+    @classmethod
+    def of(cls, environment: KerasRLEnvironment) -> Episode:
+        """The one that was just played there."""
+        return cls(environment.episode_return, environment.episode_length, environment.episode_seed)
+
 
 @dataclass(frozen=True)
 class Score:
@@ -58,9 +63,5 @@ def play(
             action = int(np.argmax(q_values(state)))
             observation, _, episode_over, _ = environment.step(action)
             state = [*state[1:], observation]
-        played.append(
-            Episode(
-                environment.episode_return, environment.episode_length, environment.episode_seed
-            )
-        )
+        played.append(Episode.of(environment))
     return Score(tuple(played))

@@ -163,21 +163,16 @@ class KerasRLEnvironment:
             EnvironmentFailed: `render` raised, returned no picture, or one of another size than
                 the first.
         """
-        rendered = self.render()
         try:
-            frame = to_rgb(rendered)
+            frame = to_rgb(self.render())
+            if self._frame_shape not in (None, frame.shape):
+                raise ValueError(
+                    f"expected a picture of the first one's shape, {self._frame_shape}, received "
+                    f"{frame.shape}; a video has one size"
+                )
         except ValueError as error:
             raise self._failure("render", str(error)) from error
-        self._frame_shape = self._frame_shape or frame.shape
-        if frame.shape != self._frame_shape:
-            expected, received = (
-                f"{height} x {width}" for height, width, _ in (self._frame_shape, frame.shape)
-            )
-            raise self._failure(
-                "render",
-                f"a video has one size; expected a picture of {expected} (height x width) as the "
-                f"first was, received {received}",
-            )
+        self._frame_shape = frame.shape
         return frame
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from kerasrl_runner.engines import DEFAULT_ENGINE, build_learner, check_engine
 from kerasrl_runner.engines.greedy import Episode, Score
-from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment, check_rendering
 from kerasrl_runner.environments.rendering import can_open_window
 from kerasrl_runner.environments.seeds import TEST, check_seed
@@ -184,10 +183,15 @@ def play_subject(
     check_rendering(preset, render_mode)
     environment = build_environment(preset, seed, TEST, render_mode)
     played: list[Episode] = []
+
+    def add_episode() -> None:
+        if environment.terminated or environment.truncated:
+            played.append(Episode.of(environment))
+
     with contextlib.closing(environment), contextlib.ExitStack() as stack:
         player = build_learner(preset, seed, engine, environment)
         player.set_weights(subject.weights)
-        environment.watchers.append(lambda: _record_episode(environment, played))
+        environment.watchers.append(add_episode)
         if video_file:
             if "SDL_VIDEODRIVER" not in os.environ:
                 os.environ["SDL_VIDEODRIVER"] = "dummy"  # frames alone need no display
@@ -214,16 +218,6 @@ def play_subject(
         interrupted=asked_to_stop,
         observation_space=environment.observation_space,
     )
-
-
-def _record_episode(environment: KerasRLEnvironment, played: list[Episode]) -> None:
-    """Add the episode that the newest step ended, if it did."""
-    if environment.terminated or environment.truncated:
-        played.append(
-            Episode(
-                environment.episode_return, environment.episode_length, environment.episode_seed
-            )
-        )
 
 
 def test(

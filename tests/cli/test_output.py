@@ -12,30 +12,15 @@ from test_own_environments import PRESET, copy_worlds
 SHORT = ["--engine", "reference", "--steps", 40, "--set", "evaluate.every_steps=0"]
 
 
-@pytest.fixture(scope="module")
-def printing(tmp_path_factory):
-    """A folder with a preset of an environment that prints, and `fit --json` of it."""
-    folder = tmp_path_factory.mktemp("printing")
-    copy_worlds(folder)
-    (folder / "mine.toml").write_text(PRESET.format(id="worlds:Printing-v0"))
-    fit = run("fit", "--preset", "mine.toml", "--json", *SHORT, folder=folder)
-    return folder, fit
-
-
-def test_json_is_alone_on_stdout_whatever_the_environment_prints(printing):
-    folder, fit = printing
-    for outcome in (fit, run("test", "--json", "--episodes", 1, folder=folder)):
+def test_json_is_alone_on_stdout_whatever_the_environment_prints(tmp_path):
+    copy_worlds(tmp_path)
+    (tmp_path / "mine.toml").write_text(PRESET.format(id="worlds:Printing-v0"))
+    for arguments in (["fit", "--preset", "mine.toml", *SHORT], ["test", "--episodes", 1]):
+        outcome = run(*arguments, "--json", folder=tmp_path)
         assert outcome.code == 0, outcome.stderr
         assert (outcome.json["preset"], outcome.json["engine"]) == ("mine", "reference")
         for way in ("Python", "C", "a child process"):
             assert f"printed by {way}\n" in outcome.stderr
-
-
-def test_without_json_an_environment_prints_where_it_likes(printing):
-    folder, _ = printing
-    outcome = run("test", "--episodes", 1, folder=folder)
-    for way in ("Python", "C", "a child process"):
-        assert f"printed by {way}\n" in outcome.stdout
 
 
 @pytest.mark.parametrize(
