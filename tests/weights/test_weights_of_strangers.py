@@ -157,8 +157,11 @@ def test_load_model_takes_a_layer_of_ones_own_from_imported_modules(tmp_path: Pa
         kerasrl_runner.load_model(tmp_path / "w.h5")
     assert MODULE not in sys.modules
     given = kerasrl_runner.load_model(tmp_path / "w.h5", custom_objects={"Scaled": module.Scaled})
+    by_keras = keras.models.load_model(
+        tmp_path / "w.h5", custom_objects={f"{MODULE}>Scaled": module.Scaled}, compile=False
+    )
     __import__(MODULE)
-    for model in (given, kerasrl_runner.load_model(tmp_path / "w.h5")):
+    for model in (given, by_keras, kerasrl_runner.load_model(tmp_path / "w.h5")):
         np.testing.assert_allclose(model.predict_on_batch(states), expected, rtol=1e-6)
 
 
