@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from kerasrl_runner.cli.reuse import reuse_script
+from kerasrl_runner.engines import build_learner
+from kerasrl_runner.files.places import shipped_folder
+from kerasrl_runner.preset import load_preset
+from kerasrl_runner.weights.file import read_weights
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = sorted([*REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("*.md")])
@@ -43,3 +51,26 @@ def test_every_defect_that_is_listed_has_a_test_named_after_it():
     named = {part for name in re.findall(r"def test_(D\w+)", tests) for part in name.split("_")}
     assert len(listed) > 35
     assert listed - named == set()
+
+
+def python_blocks(heading: str) -> list[str]:
+    """The Python code of one section of the README."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    section = readme.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+def test_the_readme_reuses_weights_as_the_command_says_and_by_numpy_alone(tmp_path, monkeypatch):
+    printed, by_numpy = python_blocks("Reuse the weights")
+    preset, shipped = load_preset("cartpole"), shipped_folder("weights") / "cartpole.h5"
+    learner = build_learner(preset, 0, "reference")
+    learner.set_weights(read_weights(shipped))
+    space = learner.environment.env.observation_space
+    script = reuse_script(Path("best.h5"), preset, space)
+    assert printed == script.replace("'", '"') + "\n"  # as the formatter writes quotes
+    shutil.copy(shipped, tmp_path / "best.h5")
+    monkeypatch.chdir(tmp_path)
+    names = {"observation": np.array([0.1, -0.4, 0.05, 0.7], np.float32)}
+    exec(by_numpy, names)
+    scaled = names["observation"] * np.array(preset.env.observation_scale, np.float32)
+    np.testing.assert_allclose(names["x"], learner.q_values([scaled]), rtol=1e-5)

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from kerasrl_runner.cli.output import reserve_stdout
-from kerasrl_runner.cli.reuse import reuse_script
 from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
 from kerasrl_runner.preset import load_preset
 
@@ -41,6 +40,7 @@ def command(
     write_json = reserve_stdout(as_json)
     loaded = load_preset(preset) if preset else None
 
+    from kerasrl_runner.cli.reuse import reuse_script
     from kerasrl_runner.cli.signals import stopping
     from kerasrl_runner.runs.testing import find_subject, play_subject
 

@@ -157,8 +157,11 @@ def test_load_model_takes_a_layer_of_ones_own_from_imported_modules(tmp_path: Pa
         kerasrl_runner.load_model(tmp_path / "w.h5")
     assert MODULE not in sys.modules
     given = kerasrl_runner.load_model(tmp_path / "w.h5", custom_objects={"Scaled": module.Scaled})
+    by_keras = keras.models.load_model(
+        tmp_path / "w.h5", custom_objects={f"{MODULE}>Scaled": module.Scaled}, compile=False
+    )
     __import__(MODULE)
-    for model in (given, kerasrl_runner.load_model(tmp_path / "w.h5")):
+    for model in (given, by_keras, kerasrl_runner.load_model(tmp_path / "w.h5")):
         np.testing.assert_allclose(model.predict_on_batch(states), expected, rtol=1e-6)
 
 
@@ -168,6 +171,9 @@ def part(kind: str, module: str | None = None, **config: Any) -> dict[str, Any]:
 
 
 EVIL = part("Scaled", MODULE, factor=1.0)
+DISGUISED = part("Zeros", MODULE)  # a class that Keras has, in a module that Keras has not
+# What is registered in `config` has Keras look for the class in the module.
+REGISTERED = {**DISGUISED, "config": "kerasrl_runner>DuelingHead", "registered_name": None}
 FUNCTION = {"class_name": "function", "config": "function", "module": MODULE}
 CRAFTED: dict[str, dict[str, Any]] = {
     "layer of a module": EVIL,
@@ -182,6 +188,14 @@ CRAFTED: dict[str, dict[str, Any]] = {
     "lambda for an initializer": part(
         "Dense", units=2, kernel_initializer=part("__lambda__", value=LAMBDA["function"])
     ),
+    "layer of Keras' names": part("Dense", MODULE, units=2),
+    "disguised initializer": part("Dense", units=2, kernel_initializer=DISGUISED),
+    "registered initializer": part("Dense", units=2, kernel_initializer=REGISTERED),
+    "registered constraint": part("Dense", units=2, bias_constraint=REGISTERED),
+    "registered layer within": part("TimeDistributed", layer={**REGISTERED, "class_name": "Dense"}),
+    "disguised layer within": part("TimeDistributed", layer=part("Dense", MODULE, units=2)),
+    "disguised activation": part("Activation", activation=part("ReLU", MODULE)),
+    "disguised scale": part("Rescaling", scale=DISGUISED),
     "initializer": part("Dense", units=2, kernel_initializer=EVIL),
     "constraint": part("Dense", units=2, kernel_constraint=EVIL),
     "regularizer": part("Dense", units=2, kernel_regularizer=EVIL),
