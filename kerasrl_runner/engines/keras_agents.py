@@ -119,15 +119,6 @@ def set_threads() -> None:
         pass
 
 
-def tensorflow_threads() -> dict[str, int]:
-    """TensorFlow's threads within an operation and between them; 0 is its own choice."""
-    threading = tf.config.threading
-    return {
-        "intra_op": threading.get_intra_op_parallelism_threads(),
-        "inter_op": threading.get_inter_op_parallelism_threads(),
-    }
-
-
 def _build_policy(policy: Policy) -> Any:
     name, arguments = policy.chosen
     built = {key: _build_policy(v) if isinstance(v, Policy) else v for key, v in arguments}
@@ -141,7 +132,10 @@ class KerasLearner(EventSource):
         super().__init__(environment)
         self.replay: SequentialMemory = agent.memory
         self.window_length: int = agent.memory.window_length
-        self.threads = tensorflow_threads()
+        self.threads = {  # 0 is TensorFlow's own choice.
+            "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
+            "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+        }
         self.agent = agent
 
     @property

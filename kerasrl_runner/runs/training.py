@@ -193,14 +193,19 @@ def _compare_request(record: RunRecord, preset: Preset, expected: Mapping[str, A
         if key in expected and expected[key] != value
     ]
     if "preset" in expected:
-        own = _flatten_keys(preset.model_dump())
-        other = _flatten_keys(expected["preset"].model_dump())
+        own, other = _list_values(preset), _list_values(expected["preset"])
         differences += [
             f"{key} is {own.get(key)!r}, not {other.get(key)!r}"
             for key in sorted({**own, **other})
             if own.get(key) != other.get(key)
         ]
     return differences
+
+
+def _list_values(preset: Preset) -> dict[str, Any]:
+    """{"agent.gamma": 0.99, ...} of all sections."""
+    sections = {k: v for k, v in preset.model_dump().items() if isinstance(v, dict)}
+    return {f"{name}.{k}": v for name, section in sections.items() for k, v in section.items()}
 
 
 def _compare_versions(record: RunRecord) -> list[str]:
@@ -213,13 +218,3 @@ def _compare_versions(record: RunRecord) -> list[str]:
         for package in ("python", *packages_of(record.engine))
         if before.get(package) != now[package]
     ]
-
-
-def _flatten_keys(part: Any, prefix: str = "") -> dict[str, Any]:
-    """{"agent.gamma": 0.99, ...} of nested dicts."""
-    if not isinstance(part, dict):
-        return {prefix: part}
-    flat: dict[str, Any] = {}
-    for key, value in part.items():
-        flat |= _flatten_keys(value, f"{prefix}.{key}" if prefix else key)
-    return flat
