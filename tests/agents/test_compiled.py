@@ -216,7 +216,7 @@ def test_a_layer_that_keeps_its_state_between_calls_is_refused_by_name(name):
 
 def test_a_recurrent_layer_without_such_a_state_is_taken():
     model = keras.Sequential([keras.layers.GRU(2, input_shape=(3, 4)), keras.layers.Dense(2)])
-    fitted(agent_of(model, window=3), 50)
+    assert agent_of(model, window=3).model is model
 
 
 def test_a_layer_of_another_dtype_is_refused_by_name():

@@ -96,20 +96,45 @@ def test_plain_networks_of_one_architecture_share_a_program_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    ("build", "optimizer", "new_programs"),
+    ("build", "optimizer"),
     [
-        (lambda: mlp(activation="relu"), adam(), 1),
-        (mlp, adam(epsilon=1e-3), 1),
-        (mlp, adam(learning_rate=SCHEDULE), 1),
-        (mlp, adam(clipnorm=1.0), 1),
-        (lambda: mlp(Gate), adam(), 0),  # a program of its own
+        (lambda: mlp(activation="relu"), adam()),
+        (mlp, adam(epsilon=1e-3)),
+        (mlp, adam(learning_rate=SCHEDULE)),
+        (mlp, adam(clipnorm=1.0)),
     ],
 )
-def test_programs_that_differ_are_not_shared(monkeypatch, build, optimizer, new_programs):
+def test_programs_that_differ_are_not_shared(monkeypatch, build, optimizer):
     monkeypatch.setattr(programs, "_shared", {})
     compiled(mlp, adam()())
     compiled(build, optimizer())
-    assert len(programs._shared) == 1 + new_programs
+    assert len(programs._shared) == 2
+
+
+class Scaled(layers.Layer):
+    """A custom layer whose configuration does not say by what it multiplies."""
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self._factor = factor
+
+    def call(self, inputs):
+        return self._factor * inputs
+
+    def get_config(self):
+        return super().get_config()
+
+
+def test_custom_layers_of_equal_configuration_share_no_program():
+    data = transitions(np.random.default_rng(0))
+    losses = []
+    for factor in (1.0, 5.0):
+        with_factor = lambda factor=factor: mlp(lambda: Scaled(factor))  # noqa: E731
+        update, *_ = compiled(with_factor, adam()())
+        naive = NaiveUpdate(with_factor(), with_factor(), adam()(), **settings())
+        losses.append(learn(update, [data])[0])
+        np.testing.assert_allclose(losses[-1], naive(*data), rtol=1e-9)
+    assert abs(losses[0] - losses[1]).max() > 0.01
 
 
 def test_a_schedule_of_a_users_class_keeps_the_program_from_being_shared():

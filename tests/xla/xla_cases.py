@@ -83,11 +83,10 @@ def embedding():
         return keras.Sequential(parts)
 
 
-def recurrent():
-    """Return a network with both recurrent layers that Keras computes in a way of their own."""
+def recurrent(kind):
+    """Return a network with a recurrent layer of that class."""
     with built_in("float64"):
-        first = layers.GRU(3, return_sequences=True, input_shape=(2, 4))
-        return keras.Sequential([first, layers.LSTM(3), layers.Dense(ACTIONS)])
+        return keras.Sequential([kind(3, input_shape=(2, 4)), layers.Dense(ACTIONS)])
 
 
 def functional():

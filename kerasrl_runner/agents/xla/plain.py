@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasrl_runner.agents.xla.networks import Networks
 from kerasrl_runner.parts.model import DuelingHead
 from kerasrl_runner.vendor import keras, tf
 
@@ -65,8 +66,10 @@ def plain_steps(model: keras.Model) -> tuple[Step, ...] | None:
     A plain stack is a chain of Dense (with a `DuelingHead` last, perhaps), Activation, Flatten
     and Dropout, all of them trained, without regularizers and constraints.
     """
+    if type(model).__module__.split(".")[0] != "tf_keras":  # a subclass may compute anything
+        return None
     try:
-        steps = [_step(layer) for layer in model.layers]
+        steps = [_read_step(layer) for layer in model.layers]
         pairs = itertools.pairwise(model.layers)
         is_chain = all(layer.input is previous.output for previous, layer in pairs)
     except AttributeError:  # a layer that is used twice has no one input
@@ -94,7 +97,7 @@ def optimizer_key(optimizer: keras.optimizers.Optimizer) -> Hashable | None:
     return type(optimizer), repr(config)
 
 
-class PlainNetworks:
+class PlainNetworks(Networks):
     """An online and a target network that are plain stacks; the weights of each are one variable.
 
     A captured variable costs some 7 µs in each call of a program, and a network has two a layer.
@@ -102,11 +105,6 @@ class PlainNetworks:
 
     Args:
         online, target: built models of these `steps`.
-
-    Attributes:
-        key: equal for networks that can share a program.
-        trainable: what the optimizer steps on.
-        variables: by name, all that an update reads or assigns.
     """
 
     def __init__(self, online: keras.Model, target: keras.Model, steps: Sequence[Step]) -> None:
@@ -116,13 +114,11 @@ class PlainNetworks:
         self.variables = {name: tf.Variable(_join(model.weights)) for model, name in self._models}
         self._online, self._target = self.variables["online"], self.variables["target"]
         self.trainable = [self._online]
-        self.key: Hashable = (tuple(steps), self._online.dtype)
-        self._models_are_stale = False
+        self.key = (tuple(steps), self._online.dtype)
         self._acting_weights = self._online.numpy().copy()  # [P]
         self._acting_steps = list(self._bind_steps())
 
     def q_values(self, state: np.ndarray) -> np.ndarray:
-        """Return the online network's Q values [A] of one state [*state_shape], in NumPy."""
         x = np.asarray(state, self._acting_weights.dtype).reshape(-1)  # [F]
         for kernel, bias, activation, dueling_type in self._acting_steps:
             if kernel is not None:
@@ -136,21 +132,17 @@ class PlainNetworks:
         return x  # [A]
 
     def online_q(self, states: tf.Tensor) -> tf.Tensor:
-        """Return the online network's Q values [B, A] of states [B, *state_shape]."""
         return self._forward(self._online, states)
 
     def target_q(self, states: tf.Tensor) -> tf.Tensor:
-        """Return the target network's Q values [B, A] of states [B, *state_shape]."""
         return self._forward(self._target, states)
 
     def training_q(self, states: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Return the online network's Q values [B, A] with dropout, and no penalties."""
         return self._forward(self._online, states, key), []
 
     def apply_gradients(
-        self, optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor]
+        self, optimizer: keras.optimizers.Optimizer, gradients: Sequence[Any]
     ) -> None:
-        """Let the optimizer step, as it would on each layer's own variables."""
         (gradient,) = gradients  # [P]
         clipnorm = optimizer.clipnorm
         if clipnorm:  # the bound holds for each layer's variable
@@ -163,37 +155,30 @@ class PlainNetworks:
             optimizer.clipnorm = clipnorm
 
     def soft_update(self, tau: float) -> None:
-        """Move the target network: tau * online + (1 - tau) * target."""
         self._target.assign(tau * self._online + (1.0 - tau) * self._target)
 
     def hard_update(self) -> None:
-        """Copy the online network's weights to the target network."""
+        self.models_are_stale = True
         self._target.assign(self._online)
-        self._models_are_stale = True
 
     def outputs(self) -> list[tf.Tensor]:
-        """Return what an update returns beside its metrics: the weights [P] to act on."""
-        return [self._online.read_value()]
+        return [self._online.read_value()]  # [P], to act on in NumPy
 
-    def take_outputs(self, weights: np.ndarray) -> None:
-        """Take note of an update's outputs [P]."""
-        self._acting_weights[:] = weights
-        self._models_are_stale = True
+    def take_outputs(self, outputs: np.ndarray) -> None:
+        self._acting_weights[:] = outputs
 
     def take_variables(self) -> None:
-        """Take note that `variables` were assigned from outside."""
         self.take_outputs(self._online.numpy())
+        self.models_are_stale = True
         self.sync_models()
 
     def sync_models(self) -> None:
-        """Give the Keras models the current weights; costs nothing if they have them."""
-        if self._models_are_stale:
+        if self.models_are_stale:
             for model, name in self._models:
                 model.set_weights(_cut(self.variables[name].numpy(), self._shapes))
-            self._models_are_stale = False
+            self.models_are_stale = False
 
     def take_models(self) -> None:
-        """Take the weights that the Keras models hold, as after loading a file."""
         for model, name in self._models:
             self.variables[name].assign(_join(model.weights))
         self.take_outputs(self._online.numpy())
@@ -225,32 +210,31 @@ class PlainNetworks:
         return x  # [B, A]
 
 
-def _step(layer: keras.layers.Layer) -> Step | None:
+def _read_step(layer: keras.layers.Layer) -> Step | None:
+    """Return what a layer computes; None if it belongs into no plain stack."""
     layers, kind = keras.layers, type(layer)
-    if kind is layers.InputLayer or (
-        kind is layers.Flatten and layer.data_format == "channels_last"
-    ):
+    if kind is layers.InputLayer:
+        return Step()
+    if kind is layers.Flatten and layer.data_format == "channels_last":
         return Step()
     if kind is layers.Dropout and layer.noise_shape is None:
         return Step(dropout_rate=layer.rate)
     if kind is layers.Activation and layer.activation in _ACTIVATIONS:
         return Step(activation=layer.activation)
-    if kind in (layers.Dense, DuelingHead) and layer.trainable and not _is_special(layer):
+    if kind in (layers.Dense, DuelingHead) and _is_plain_dense(layer):
         shapes = tuple(tuple(variable.shape) for variable in layer.weights)
         return Step(shapes, layer.activation, getattr(layer, "dueling_type", None))
     return None
 
 
-def _is_special(layer: keras.layers.Dense) -> bool:
-    return (
-        len(layer.input_shape) != 2
-        or layer.activation not in _ACTIVATIONS
-        or any(
-            value is not None
-            for name, value in layer.get_config().items()
-            if name.endswith(("_regularizer", "_constraint"))
-        )
-    )
+def _is_plain_dense(layer: keras.layers.Dense) -> bool:
+    extras = [
+        value
+        for name, value in layer.get_config().items()
+        if name.endswith(("_regularizer", "_constraint"))
+    ]
+    is_matrix_product = len(layer.input_shape) == 2 and layer.activation in _ACTIVATIONS
+    return is_matrix_product and layer.trainable and not any(extras)
 
 
 def _combine(x: tf.Tensor, dueling_type: str, mean: Callable, maximum: Callable) -> tf.Tensor:

@@ -83,16 +83,18 @@ class CompiledUpdate:
         self._optimizer, self._state = optimizer, state
         self._dtype = tf.as_dtype(online.output.dtype)
         steps = plain_steps(online) if is_elementwise(optimizer) else None
-        self.networks: PlainNetworks | KerasNetworks
-        if steps is None:
-            self.networks = KerasNetworks(online, target, state)
-        else:
-            self.networks = PlainNetworks(online, target, steps)
+        self.networks = (
+            KerasNetworks(online, target, state)
+            if steps is None
+            else PlainNetworks(online, target, steps)
+        )
         optimizer.build(self.networks.trainable)
-        #: keys of Dropout's masks: this and the learn step
         self._seed = tf.Variable(seed, dtype=tf.int64)
-        own = {**self.networks.variables, "seed": self._seed}
-        self.variables: dict[str, tf.Variable] = {**own, **dict(_optimizer_variables(optimizer))}
+        self.variables: dict[str, tf.Variable] = {
+            **self.networks.variables,
+            "seed": self._seed,
+            **dict(_optimizer_variables(optimizer)),
+        }
         self.configure(settings)
 
     def configure(self, settings: UpdateSettings) -> None:
@@ -101,13 +103,13 @@ class CompiledUpdate:
         specs = self._specs()
         self.batch = BatchBuffer(specs)
         function = self._learn_once if settings.gradient_steps == 1 else self._learn_in_turn
-        keys = (self.networks.key, optimizer_key(self._optimizer))
         self._program: Program
-        if None in keys:
+        key = None if self.networks.key is None else optimizer_key(self._optimizer)
+        if key is None:
             self._program = OwnProgram(function, specs)
         else:
-            key = (*keys, settings, *specs)
-            self._program = shared_program(key, function, specs, self.variables)
+            shared = (self.networks.key, key, settings, *specs)
+            self._program = shared_program(shared, function, specs, self.variables)
 
     def __call__(self) -> np.ndarray:
         """Learn from `batch`, one gradient step after the other, in one dispatch.
@@ -115,6 +117,7 @@ class CompiledUpdate:
         Returns:
             Loss, mean |TD error| and mean max Q of each gradient step, [K, 3].
         """
+        self.networks.models_are_stale = True  # Ctrl-C may come between the call and what follows
         result = np.asarray(memoryview(self._program(self.batch.tensors)[0]))  # [3 * K + P]
         end = 3 * self.settings.gradient_steps
         self.networks.take_outputs(result[end:])
@@ -178,7 +181,7 @@ class CompiledUpdate:
         key = tf.stack([self._seed.read_value(), self._optimizer.iterations])  # [2]
         with tf.GradientTape() as tape:
             q_values, penalties = networks.training_q(states, key)  # [B, A]
-            td_error = td_target - _taken(q_values, actions)  # [B]
+            td_error = td_target - _select(q_values, actions)  # [B]
             loss = tf.add_n([tf.reduce_mean(self._huber(td_error)), *penalties])  # []
         networks.apply_gradients(self._optimizer, tape.gradient(loss, networks.trainable))
         if settings.soft_rate is not None:
@@ -193,7 +196,7 @@ class CompiledUpdate:
         if not self.settings.double:
             return tf.reduce_max(target_q, 1)  # [B]
         # van Hasselt et al. (2015), eq. 4: the online network chooses, the target one judges
-        return _taken(target_q, tf.argmax(self.networks.online_q(next_states), 1))  # [B]
+        return _select(target_q, tf.argmax(self.networks.online_q(next_states), 1))  # [B]
 
     def _huber(self, td_error: tf.Tensor) -> tf.Tensor:
         """Return the loss [B] of each error [B] (rl/util.py:38, huber_loss)."""
@@ -211,7 +214,7 @@ class CompiledUpdate:
         return [states, tf.TensorSpec(lead, tf.int32), numbers, states, numbers]
 
 
-def _taken(q_values: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+def _select(q_values: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
     """Return the Q values [B] of these actions [B], from Q values [B, A]."""
     one_hot = tf.one_hot(actions, q_values.shape[1], dtype=q_values.dtype)  # [B, A]
     return tf.reduce_sum(q_values * one_hot, 1)  # [B]
