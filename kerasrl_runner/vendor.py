@@ -52,6 +52,19 @@ def _native_stderr_held_back() -> Iterator[None]:
             os.close(saved)
 
 
+def start_quietly() -> None:
+    """Let XLA and a session run for the first time, with stderr held back.
+
+    TensorFlow before 2.21 prints a few lines then, whatever the log level says.
+    """
+    if tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 21):
+        return
+    with _native_stderr_held_back():
+        tf.function(lambda: tf.zeros([]), jit_compile=True)()
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            session.run(tf.zeros([]))
+
+
 def _load_legacy_keras() -> None:
     """TensorFlow with its legacy Keras. Raises StackError where Keras 3 came first."""
     if "tensorflow" not in sys.modules:

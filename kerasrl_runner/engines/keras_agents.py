@@ -31,6 +31,7 @@ from kerasrl_runner.vendor import (
     EpsGreedyQPolicy,
     GreedyQPolicy,
     keras,
+    start_quietly,
     tf,
 )
 from kerasrl_runner.weights.file import WeightsFile
@@ -71,6 +72,7 @@ def build_keras_agent(
     Raises:
         PresetError: settings that the engine, Keras or this machine's memory cannot take.
     """
+    start_quietly()
     keras.utils.set_random_seed(seed)
     settings = preset.agent
     memory = SequentialMemory(

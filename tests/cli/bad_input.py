@@ -218,8 +218,6 @@ CASES = [
          ("model.layers.0 (Dense)", "at most 134,217,728 weights"),
          preset(MODEL("{ Dense = { units = 1_000_000_000 } }"))),
     Case("preset that is none", "fit --preset /dev/zero", 2, ("no preset file", ".toml")),
-    Case("number beyond 64 bits", "fit --set env.kwargs.x=99999999999999999999", 2,
-         ("--set env.kwargs.x", "64 bits")),
     Case("video of an unknown kind", "test --weights weights.h5 --video film.avi", 2,
          ("film.avi", ".mp4 or .gif"), weights()),
     Case("video below a file", "test --weights weights.h5 --episodes 1 --video file/film.mp4", 1,
