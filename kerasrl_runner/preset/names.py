@@ -35,6 +35,8 @@ MODEL_NAME = "q_network"
 INPUT_NAME = "observation"
 RESCALING_NAME = "rescaling"
 Q_HEAD = "q_values"
+# The class of parts/model.py, as Keras spells one that is registered.
+DUELING_HEAD = "kerasrl_runner>DuelingHead"
 
 # keras-rl's training model has layers of the first three names (rl/agents/dqn.py:243-245).
 RESERVED_LAYER_NAMES = ("loss", "mask", "y_true", INPUT_NAME, RESCALING_NAME, Q_HEAD)

@@ -11,14 +11,9 @@ from kerasrl_runner.preset.names import RESCALING_NAME
 # What only names a layer, shaped its training or places it makes no other network.
 _NOT_COMPARED = (
     "name", "dtype", "trainable", "seed", "batch_input_shape", "batch_shape", "implementation",
-    "module", "registered_name", "build_config",
+    "time_major", "module", "registered_name", "build_config",
 )  # fmt: skip
 _NOT_COMPARED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
-
-# Arguments at their defaults that Keras 3 or an older Keras 2 does not know.
-LEFT_OUT_DEFAULTS = (
-    ("optional", False), ("ragged", False), ("sparse", False), ("time_major", False),
-)  # fmt: skip
 
 
 def add_rescaling(
@@ -84,7 +79,6 @@ def _keep_compared(part: Any) -> Any:
             if key not in _NOT_COMPARED
             and not key.endswith(_NOT_COMPARED_ENDINGS)
             and value is not None
-            and (key, value) not in LEFT_OUT_DEFAULTS
         }
     return [_keep_compared(entry) for entry in part] if isinstance(part, list | tuple) else part
 

@@ -4,57 +4,60 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kerasrl_runner.errors import WeightsError, shortened
 from kerasrl_runner.parts.model import DuelingHead
-from kerasrl_runner.preset.names import KERAS_LAYERS
+from kerasrl_runner.preset.names import DUELING_HEAD, KERAS_LAYERS
 from kerasrl_runner.vendor import keras
-from kerasrl_runner.weights.configuration import LEFT_OUT_DEFAULTS
 from kerasrl_runner.weights.dueling import fold, is_foldable, unfold
 from kerasrl_runner.weights.file import Layer, WeightsFile, read_weights
 
-# What a configuration in a file may name beside the layers that a preset may name.
-_MODELS = ("Functional", "InputLayer", "Model", "Sequential")
-_MERGING_LAYERS = (
-    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract",
-)  # fmt: skip
-_PARTS_OF_LAYERS = (keras.initializers, keras.regularizers, keras.constraints)
-_NEVER_LOADED = ("Lambda", "__lambda__")
-
-# Keys of Keras' newer format. By the first two Keras finds a class, and imports its module.
+_MODELS = ("Functional", "Model", "Sequential")
+_MERGING = "Add Average Concatenate Dot Maximum Minimum Multiply Subtract".split()
+# The classes of Keras that a file may name.
+_KNOWN = {*KERAS_LAYERS, *_MERGING, *_MODELS, "InputLayer"} | {
+    name
+    for module in (keras.initializers, keras.regularizers, keras.constraints)
+    for name, found in vars(module).items()
+    if isinstance(found, type)
+}
+# Keys of Keras' newer format: by the first two it finds a class, and imports the class's module.
 _NEW_FORMAT = ("module", "registered_name", "build_config", "compile_config", "shared_object_id")
-
-_DUELING_HEAD = "kerasrl_runner>DuelingHead"
 
 
 def config_of(model: Any) -> dict[str, Any] | None:
-    """The model's configuration in the legacy spelling, which tf_keras and Keras 3 read.
+    """The model's configuration as legacy Keras writes it.
 
     A dueling head is described as one Dense where that is exact, as `layers_of` writes it. None
     for a model that has no plain configuration: a subclass, or one with a Lambda in it.
     """
     try:
-        written = json.loads(model.to_json())
+        text = model.to_json()
     except (NotImplementedError, TypeError, ValueError):
         return None
-    names = [part["class_name"] for part in _list_named_parts(written)]
-    if names[0] not in _MODELS or any(name in _NEVER_LOADED for name in names):
+    written = json.loads(text, object_hook=_drop_time_major)
+    if written["class_name"] not in _MODELS or '"Lambda"' in text or '"__lambda__"' in text:
         return None
-    config = _spell_legacy({"class_name": names[0], "config": written["config"]})
-    entries, originals = config["config"]["layers"], written["config"]["layers"]
-    for entry, original in zip(entries, originals, strict=True):
-        # Keras 3 reads the outer layers as legacy, and what is within a layer by its module alone.
-        entry["config"] = _spell_legacy(original["config"], keep_places=True)
+    for entry in written["config"]["layers"]:
+        entry["class_name"] = _spell_class(entry)
+        for key in _NEW_FORMAT:
+            entry.pop(key, None)
         settings = entry["config"]
-        if entry["class_name"] == _DUELING_HEAD and is_foldable(settings["dueling_type"]):
-            del settings["dueling_type"]
-            settings["units"] = settings.pop("nb_actions")
+        if entry["class_name"] == DUELING_HEAD and is_foldable(settings["dueling_type"]):
             entry["class_name"] = "Dense"
-    return config
+            settings["units"] = settings.pop("nb_actions")
+            del settings["dueling_type"]
+    return {"class_name": written["class_name"], "config": written["config"]}
+
+
+def _drop_time_major(settings: dict[str, Any]) -> dict[str, Any]:
+    """Keras 3 has no such argument; in Keras 2 it is false unless somebody asked for it."""
+    if settings.get("time_major") is False:
+        del settings["time_major"]
+    return settings
 
 
 def layers_of(model: Any) -> tuple[Layer, ...]:
@@ -69,7 +72,9 @@ def layers_of(model: Any) -> tuple[Layer, ...]:
         values = keras.backend.batch_get_value(variables)
         if isinstance(layer, DuelingHead):
             values = [fold(value, layer.dueling_type) for value in values]
-        names = _make_unique([variable.name for variable in variables])
+        names = [variable.name for variable in variables]
+        if len(set(names)) < len(names):  # a custom layer need not name its weights
+            names = [f"{name}_{number}" for number, name in enumerate(names)]
         layers.append(Layer(layer.name, tuple(zip(names, values, strict=True))))
     return tuple(layers)
 
@@ -123,11 +128,11 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
             f"{path} holds weights alone, without a network's configuration. Build the model "
             f"yourself and call model.load_weights."
         )
-    config = _spell_legacy(weights.config)
-    found = _find_classes(config, custom_objects or {})
+    classes: dict[str, Any] = {}
+    config = _resolve(weights.config, custom_objects or {}, classes)
     keras.Sequential()  # an agent in this process may have left Keras' classes in graph mode
     try:
-        with keras.utils.custom_object_scope(found):
+        with keras.utils.custom_object_scope(classes):
             model = keras.layers.deserialize(config, use_legacy_format=True)
             set_layers(model, weights)
     except WeightsError:
@@ -140,105 +145,56 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
     return model
 
 
-def _spell_legacy(part: Any, keep_places: bool = False) -> Any:
-    """A configuration without the keys of the newer format, and without `LEFT_OUT_DEFAULTS`.
-
-    A class that is not Keras' own is spelled "package>Class", as Keras spells registered ones.
-
-    Args:
-        keep_places: whether Keras' own classes keep the keys by which Keras finds them.
-    """
-    if isinstance(part, list):
-        return [_spell_legacy(entry, keep_places) for entry in part]
-    if not isinstance(part, dict):
-        return part
-    dropped: tuple[str, ...] = ()
-    class_name, module = part.get("class_name"), part.get("module")
-    if class_name is not None:
-        dropped = _NEW_FORMAT
-        if isinstance(module, str) and not _is_of_keras(module):
-            registered = str(part.get("registered_name"))
-            class_name = registered if ">" in registered else f"{module}>{class_name}"
-        elif keep_places:
-            dropped = _NEW_FORMAT[2:]
-    spelled = {
-        key: _spell_legacy(value, keep_places)
-        for key, value in part.items()
-        if key not in dropped and (key, value) not in LEFT_OUT_DEFAULTS
-    }
-    return {**spelled, "class_name": class_name} if class_name is not None else spelled
-
-
-def _is_of_keras(module: str) -> bool:
-    return module.split(".")[0] in ("builtins", "keras", "tf_keras")
-
-
-def _list_named_parts(part: Any) -> list[dict[str, Any]]:
-    """Every table within a configuration that names a class, the outermost first."""
-    if isinstance(part, list):
-        return [inner for entry in part for inner in _list_named_parts(entry)]
-    if not isinstance(part, dict):
-        return []
-    own = [part] if "class_name" in part else []
-    return [*own, *(inner for value in part.values() for inner in _list_named_parts(value))]
-
-
-def _find_classes(config: Any, custom_objects: Mapping[str, Any]) -> dict[str, type]:
-    """The layer classes that a legacy configuration names, by their names in it.
+def _resolve(part: Any, custom_objects: Mapping[str, Any], classes: dict[str, Any]) -> Any:
+    """A configuration without the keys of the newer format; its classes are added to `classes`.
 
     Raises:
-        WeightsError: a name that is neither Keras' nor the caller's, or a Lambda.
+        WeightsError: a class that is neither Keras' nor the caller's, or a Lambda.
     """
-    found: dict[str, Any] = {}
-    for part in _list_named_parts(config):
-        name = part["class_name"]
-        if not isinstance(name, str) or name in _NEVER_LOADED:
-            raise WeightsError(f"{shortened(name)} cannot be built from a file.")
-        package, _, class_name = name.rpartition(">")
-        if name in custom_objects or class_name in custom_objects:
-            found[name] = custom_objects.get(name, custom_objects.get(class_name))
-        elif package:
-            found[name] = _find_imported(package, class_name)
-        elif name in KERAS_LAYERS:
-            found[name] = getattr(keras.layers, name)  # Keras' legacy reader does not know them all
-        elif not _is_known_of_keras(name):
-            raise WeightsError(
-                f'"{shortened(name)}" cannot be built from a file: it is none of the layers, '
-                f"initializers, regularizers and constraints of Keras that a file may name. Give "
-                f"the class by custom_objects."
-            )
-    return found
+    if isinstance(part, list):
+        return [_resolve(entry, custom_objects, classes) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    if "class_name" in part:
+        name = _spell_class(part)
+        if found := _find_class(name, custom_objects):
+            classes[name] = found
+        part = {key: value for key, value in part.items() if key not in _NEW_FORMAT}
+        part["class_name"] = name
+    return {key: _resolve(value, custom_objects, classes) for key, value in part.items()}
 
 
-def _find_imported(package: str, class_name: str) -> Any:
-    """The layer class that was registered as package>Class, or that an imported module holds."""
-    name = f"{package}>{class_name}"
-    found = keras.utils.get_registered_object(name)
-    if found is None:
-        found = vars(sys.modules.get(package, object)).get(class_name)
-    is_layer = isinstance(found, type) and issubclass(found, keras.layers.Layer)
-    if not is_layer or _is_of_keras(found.__module__):
+def _spell_class(part: Mapping[str, Any]) -> str:
+    """A class's name in the legacy format: "package>Class" where it is not Keras' own."""
+    name, module = str(part["class_name"]), part.get("module")
+    if not isinstance(module, str) or _is_of_keras(module):
+        return name
+    registered = str(part.get("registered_name"))
+    return registered if ">" in registered else f"{module}>{name}"
+
+
+def _find_class(name: str, custom_objects: Mapping[str, Any]) -> Any:
+    """The class of a layer; None for what Keras' legacy reader finds by itself."""
+    if name in _KNOWN and name not in custom_objects:
+        return getattr(keras.layers, name, None)
+    package, _, class_name = name.rpartition(">")
+    found = custom_objects.get(name, custom_objects.get(class_name))
+    if found is None and package:
+        found = keras.utils.get_registered_object(name)
+        found = found or vars(sys.modules.get(package, object)).get(class_name)
+        if not isinstance(found, type) or _is_of_keras(found.__module__):
+            found = None
+    if found is None or "Lambda" in (class_name, found.__name__):
         raise WeightsError(
-            f'the network needs the layer "{shortened(name)}". A weights file is data and imports '
-            f"nothing: import the module of that layer before, or give its class by custom_objects."
+            f'"{shortened(name)}" cannot be built from a file. A file is data: it may name plain '
+            f"layers, initializers, regularizers and constraints of Keras; for a class of your own "
+            f"import its module before, or give it by custom_objects."
         )
     return found
 
 
-def _is_known_of_keras(name: str) -> bool:
-    if name in _MERGING_LAYERS or name in _MODELS:
-        return True
-    return any(isinstance(vars(module).get(name), type) for module in _PARTS_OF_LAYERS)
-
-
-def _make_unique(names: list[str]) -> list[str]:
-    """Number the repeated names: a custom layer need not name its weights."""
-    seen: Counter[str] = Counter()
-    unique = []
-    for name in names:
-        unique.append(f"{name}_{seen[name]}" if seen[name] else name)
-        seen[name] += 1
-    return unique
+def _is_of_keras(module: str) -> bool:
+    return module.split(".")[0] in ("builtins", "keras", "tf_keras")
 
 
 def _list_shapes(layer: Any) -> list[tuple[int, ...]]:

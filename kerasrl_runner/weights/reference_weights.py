@@ -6,14 +6,12 @@ import itertools
 from typing import Any
 
 from kerasrl_runner.errors import WeightsError
-from kerasrl_runner.preset.names import INPUT_NAME, MODEL_NAME, Q_HEAD
+from kerasrl_runner.preset.names import DUELING_HEAD, INPUT_NAME, MODEL_NAME, Q_HEAD
 from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference.network import Network
 from kerasrl_runner.weights.configuration import add_rescaling, check_same_network
 from kerasrl_runner.weights.dueling import fold, is_foldable, unfold
 from kerasrl_runner.weights.file import Layer, WeightsFile
-
-_DUELING_HEAD = "kerasrl_runner>DuelingHead"  # parts/model.py's, where it cannot be folded
 
 
 def reference_weights(
@@ -24,7 +22,7 @@ def reference_weights(
     remaining = iter(network.get_weights())
     layers = []
     for entry in config["config"]["layers"][1:]:  # the input has no weights
-        is_dense = entry["class_name"] in ("Dense", _DUELING_HEAD)
+        is_dense = entry["class_name"] in ("Dense", DUELING_HEAD)
         names = ("kernel", "bias")[: is_dense + entry["config"].get("use_bias", False)]
         arrays = list(itertools.islice(remaining, len(names)))
         name = entry["config"]["name"]
@@ -95,7 +93,7 @@ def _configure(
     head: dict[str, Any] = {"activation": "linear", "use_bias": True}
     if network.dueling and not is_foldable(network.dueling):
         head |= {"nb_actions": network.action_count, "dueling_type": network.dueling}
-        add(_DUELING_HEAD, Q_HEAD, **head)
+        add(DUELING_HEAD, Q_HEAD, **head)
     else:
         add("Dense", Q_HEAD, units=network.action_count, **head)
     return {"class_name": "Sequential", "config": {"name": MODEL_NAME, "layers": layers}}

@@ -153,7 +153,7 @@ def own_layer_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def test_load_model_takes_a_layer_of_ones_own_from_imported_modules(tmp_path: Path) -> None:
     states, expected = own_layer_file(tmp_path / "w.h5")
     module = sys.modules.pop(MODULE)
-    with pytest.raises(WeightsError, match=f"{MODULE}>Scaled.*import the module.*custom_objects"):
+    with pytest.raises(WeightsError, match=f"{MODULE}>Scaled.*import its module.*custom_objects"):
         kerasrl_runner.load_model(tmp_path / "w.h5")
     assert MODULE not in sys.modules
     given = kerasrl_runner.load_model(tmp_path / "w.h5", custom_objects={"Scaled": module.Scaled})
