@@ -30,9 +30,10 @@ def with_signal(run, event):
 
 if __name__ == "__main__":
     Run.on_step = with_signal
+    jobs_file, outcomes_file = map(Path, sys.argv[1:])
     outcomes = []
-    for job in json.loads(Path(sys.argv[1]).read_text()):
+    for job in json.loads(jobs_file.read_text()):
         signal_at = job.get("signal_at", 0)
         os.chdir(job["folder"])
         outcomes.append(asdict(run_here(job["arguments"])))
-    Path(sys.argv[2]).write_text(json.dumps(outcomes))
+    outcomes_file.write_text(json.dumps(outcomes))
