@@ -6,7 +6,8 @@ Same settings everywhere: one update an env step, epsilon 0.1, memory 50,000, so
 (Stable-Baselines3: its hard target every 100 steps, which costs it less). Each measurement is a
 process of its own; import, build, compilation and the first env steps are left out of the rate and
 reported beside it. Stable-Baselines3 takes part where it is installed
-(`pip install -r benchmarks/requirements.txt`).
+(`pip install -r benchmarks/requirements.txt`). The network "conv" is that of Mnih et al. (2015) on
+84x84x4 bytes of noise, for keras-rl and compiled alone.
 """
 
 from __future__ import annotations
@@ -26,9 +27,31 @@ WARM_UP_STEPS = 600
 STEPS = {"keras-rl": 2_000, "compiled": 10_000, "reference": 20_000, "stable-baselines3": 3_000}
 
 
-def preset(hidden: list[int], batch_size: int):
+CONV_STEPS = 150
+CONV_LAYERS = [
+    {"Permute": {"dims": [2, 3, 1]}},
+    {"Rescaling": {"scale": 1 / 255}},
+    {"Conv2D": {"filters": 32, "kernel_size": 8, "strides": 4, "activation": "relu"}},
+    {"Conv2D": {"filters": 64, "kernel_size": 4, "strides": 2, "activation": "relu"}},
+    {"Conv2D": {"filters": 64, "kernel_size": 3, "activation": "relu"}},
+    {"Dense": {"units": 512, "activation": "relu"}},
+]
+
+
+def preset(network: str, batch_size: int):
     from kerasrl_runner import load_preset
 
+    if network == "conv":
+        return load_preset(
+            "cartpole-kerasrl",
+            sections={
+                "env": {"id": "frames:Frames-v0", "max_episode_steps": 500},
+                "memory": {"window_length": 4, "limit": 2_000},
+                "model": {"layers": CONV_LAYERS},
+                "agent": {"batch_size": batch_size, "nb_steps_warmup": WARM_UP_STEPS - 50},
+            },
+        )
+    hidden = [int(units) for units in network.split("-")]
     return load_preset(
         "cartpole-kerasrl",
         sections={
@@ -41,11 +64,11 @@ def preset(hidden: list[int], batch_size: int):
     )
 
 
-def ours(engine: str, hidden: list[int], batch_size: int, steps: int) -> tuple[float, float]:
+def ours(engine: str, network: str, batch_size: int, steps: int) -> tuple[float, float]:
     started = time.perf_counter()
     from kerasrl_runner.engines import build_learner
 
-    learner = build_learner(preset(hidden, batch_size), 0, engine)
+    learner = build_learner(preset(network, batch_size), 0, engine)
     learner.train(WARM_UP_STEPS, [])
     ready = time.perf_counter()
     learner.train(WARM_UP_STEPS + steps, [])
@@ -80,12 +103,13 @@ def stable_baselines3(hidden: list[int], batch_size: int, steps: int) -> tuple[f
     return steps / (time.perf_counter() - ready), ready - started
 
 
-def child(kind: str, hidden: list[int], batch_size: int) -> None:
-    steps = STEPS[kind]
+def child(kind: str, network: str, batch_size: int) -> None:
+    steps = CONV_STEPS if network == "conv" else STEPS[kind]
     if kind == "stable-baselines3":
+        hidden = [int(units) for units in network.split("-")]
         result = stable_baselines3(hidden, batch_size, steps)
     else:
-        result = ours(kind, hidden, batch_size, steps)
+        result = ours(kind, network, batch_size, steps)
     print(json.dumps(result))
 
 
@@ -98,8 +122,7 @@ def main() -> None:
     parser.add_argument("--child", choices=list(STEPS))
     arguments = parser.parse_args()
     if arguments.child:
-        hidden = [int(units) for units in arguments.networks[0].split("-")]
-        child(arguments.child, hidden, arguments.batches[0])
+        child(arguments.child, arguments.networks[0], arguments.batches[0])
         return
     kinds = [k for k in STEPS if k != "stable-baselines3" or importlib.util.find_spec(
         "stable_baselines3")]  # fmt: skip
@@ -108,7 +131,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for network in arguments.networks:
         for batch_size in arguments.batches:
-            rows += measured(network, batch_size, kinds, arguments.rounds)
+            able = ["keras-rl", "compiled"] if network == "conv" else kinds
+            rows += measured(network, batch_size, able, arguments.rounds)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
 

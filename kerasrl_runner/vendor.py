@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import inspect
 import itertools
 import os
@@ -142,7 +141,7 @@ def check_attribute(package: str, method: Any, name: str) -> None:
 
 
 def _lost(package: str, name: str) -> StackError:
-    version = importlib.metadata.version(package)
+    version = importlib.import_module(package.replace("-", "_")).__version__
     return StackError(
         f"expected the private name {name} in {package}, received {package} {version}, which "
         f"does not have it. Install the version of {package} that kerasrl-runner asks for."
