@@ -55,17 +55,24 @@ def command(
     as_json: bool,
 ) -> None:
     """Train a preset's agent into a new run directory, or go on with an interrupted run."""
-    if resume is not None and (run_dir, initial_weights, checkpoint_every) != (None,) * 3:
+    beginning = {
+        "--preset": preset,
+        "--set": overrides or None,
+        "--seed": seed,
+        "--engine": engine,
+        "--initial-weights": initial_weights,
+        "--checkpoint-every": checkpoint_every,
+        "--run-dir": run_dir,
+    }
+    given = [option for option, value in beginning.items() if value is not None]
+    if resume is not None and given:
         raise UsageError(
-            "--resume goes on with a run as it was begun; leave out --run-dir, --initial-weights "
-            "and --checkpoint-every."
+            f"--resume goes on with a run as it was begun; leave out {', '.join(given)}."
         )
     if other_versions and resume is None:
         raise UsageError("--other-versions goes with --resume RUN.")
     write_json = reserve_stdout(as_json)
-    loaded = None
-    if resume is None or preset is not None or overrides:
-        loaded = load_preset(preset or "cartpole", overrides)
+    loaded = load_preset(preset or "cartpole", overrides) if resume is None else None
 
     from kerasrl_runner.cli.signals import stopping
     from kerasrl_runner.environments.make import check_rendering
@@ -85,14 +92,7 @@ def command(
         progress=not quiet, render=visualize and not windowless, say=say, stopping=stopping
     )
     if resume is not None:
-        named = {"preset": loaded, "seed": seed, "engine": engine}
-        result = continue_run(
-            resume,
-            steps=steps,
-            other_versions=other_versions,
-            console=console,
-            expected={key: value for key, value in named.items() if value is not None},
-        )
+        result = continue_run(resume, steps=steps, other_versions=other_versions, console=console)
     else:
         assert loaded is not None
         settings = RunSettings(

@@ -109,14 +109,8 @@ def continue_run(
     steps: int | None,
     other_versions: bool,
     console: Console,
-    expected: Mapping[str, Any] | None = None,
 ) -> FitResult:
-    """Go on with a run. Raises as `resume`.
-
-    Args:
-        expected: what the caller takes the run to be: `preset`, `seed`, `engine`; a difference
-            raises RunError.
-    """
+    """Go on with a run. Raises as `resume`."""
     directory = find_run(name)
     with borrowed_streams(), locked(directory.path):
         record = directory.record()
@@ -129,12 +123,6 @@ def continue_run(
             engine=record.engine,
             checkpoint_every=record.checkpoint_every,
         )
-        differences = _compare_request(record, preset, expected or {})
-        if differences:
-            raise RunError(
-                f"the run {directory.path} cannot go on as asked: {'; '.join(differences)}. Resume "
-                f"it with what it was begun with, or begin a new run."
-            )
         if target < record.steps:
             raise UsageError(
                 f"--steps: a run that goes on may get more env steps, not fewer; it was begun with "
@@ -183,29 +171,6 @@ def _nothing_left(
     if target == record.steps:
         return f"The run {directory.path} is finished; --steps trains it for more."
     return None
-
-
-def _compare_request(record: RunRecord, preset: Preset, expected: Mapping[str, Any]) -> list[str]:
-    """Every difference between the run and what the caller takes it to be."""
-    differences = [
-        f"{key} is {value!r}, not {expected[key]!r}"
-        for key, value in (("seed", record.seed), ("engine", record.engine))
-        if key in expected and expected[key] != value
-    ]
-    if "preset" in expected:
-        own, other = _list_values(preset), _list_values(expected["preset"])
-        differences += [
-            f"{key} is {own.get(key)!r}, not {other.get(key)!r}"
-            for key in sorted({**own, **other})
-            if own.get(key) != other.get(key)
-        ]
-    return differences
-
-
-def _list_values(preset: Preset) -> dict[str, Any]:
-    """{"agent.gamma": 0.99, ...} of all sections."""
-    sections = {k: v for k, v in preset.model_dump().items() if isinstance(v, dict)}
-    return {f"{name}.{k}": v for name, section in sections.items() for k, v in section.items()}
 
 
 def _compare_versions(record: RunRecord) -> list[str]:

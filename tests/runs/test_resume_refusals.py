@@ -67,11 +67,8 @@ def change_versions(run: Path, **changes: str) -> dict[str, str]:
 
 
 REFUSALS = [
-    ("--seed 5", 1, ("seed is 4, not 5",)),
-    ("--engine compiled", 1, ("engine is 'reference', not 'compiled'",)),
-    ("--engine compield", 1, ("engine is 'reference', not 'compield'",)),
-    ("--preset cartpole --set agent.gamma=0.5", 1, ("agent.gamma is", "not 0.5")),
-    ("--preset cartpole-kerasrl", 1, ("memory.limit is 2000, not 50000", "env")),
+    ("--seed 5 --engine compiled", 2, ("leave out --seed, --engine.",)),
+    ("--preset cartpole --set agent.gamma=0.5", 2, ("leave out --preset, --set.",)),
     ("--steps 299", 2, ("more env steps, not fewer", "300", "299")),
     ("--run-dir other", 2, ("--run-dir",)),
     ("--checkpoint-every 7", 2, ("--checkpoint-every",)),
@@ -87,13 +84,6 @@ def test_a_run_goes_on_as_it_was_begun_or_not_at_all(options, code, words, copy,
     for word in words:
         assert word in outcome.stderr
     assert content(copy) == before
-
-
-def test_naming_what_it_was_begun_with_is_no_difference(copy, invoke):
-    same = ("--preset", "cartpole", "--seed", "4", "--engine", "reference")
-    outcome = invoke("fit", "--resume", "run", "--steps", "400", *same)
-    assert outcome.code == 0, outcome.stderr
-    assert "400 env steps" in outcome.stdout
 
 
 def test_another_version_of_what_computes_is_refused_until_the_user_insists(copy, invoke):
