@@ -104,10 +104,14 @@ def test_what_is_imported_already_is_used(tmp_path: Path) -> None:
     assert find_subject(weights=path).preset.model.layers[0].name == f"{MODULE}:Scaled"
 
 
-LAMBDA_TOML = f'{{ class_name = "Lambda", config = {{ function = ["{CODE}"] }} }}'
+LAMBDA_TOML = (
+    f'{{ class_name = "Lambda", config = {{ function = ["{CODE}", [], []], '
+    'function_type = "lambda", output_shape_type = "raw", output_shape = [2] } }'
+)
 REFUSED_IN_PRESETS = {
     "what runs code by Keras' own function": (
-        f"{{ TimeDistributed = {{ layer = {{ deserialize = {{ config = {LAMBDA_TOML} }} }} }} }}",
+        "{ TimeDistributed = { layer = { deserialize = { "
+        f"config = {LAMBDA_TOML}, use_legacy_format = true }} }} }} }}",
         '"deserialize"',
     ),
     "a wrapped Lambda": ("{ TimeDistributed = { layer = { Lambda = {} } } }", "Lambda layers"),
