@@ -192,6 +192,8 @@ CRAFTED: dict[str, dict[str, Any]] = {
     "lambda for an initializer": part(
         "Dense", units=2, kernel_initializer=part("__lambda__", value=LAMBDA["function"])
     ),
+    "class of the system": part("FileHandler", "logging", filename="ran"),
+    "class of the system as registered": part("logging>FileHandler", filename="ran"),
     "layer of Keras' names": part("Dense", MODULE, units=2),
     "disguised initializer": part("Dense", units=2, kernel_initializer=DISGUISED),
     "registered initializer": part("Dense", units=2, kernel_initializer=REGISTERED),
