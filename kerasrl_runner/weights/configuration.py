@@ -37,7 +37,7 @@ def check_same_network(expected: dict[str, Any], received: dict[str, Any]) -> No
     """Raises WeightsError that names the first difference between two configurations (D11b)."""
     try:
         mine, theirs = _list_parts(expected), _list_parts(received)
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError("the network's configuration in these weights is damaged.") from error
     for number, (left, right) in enumerate(zip(mine, theirs, strict=False)):
         if left != right:

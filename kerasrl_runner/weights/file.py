@@ -100,7 +100,7 @@ def _encode(weights: WeightsFile) -> bytes:
         if weights.config is not None:
             file.attrs["model_config"] = np.bytes_(json.dumps(weights.config).encode())
             root = _create_group(file, "model_weights")
-        for group in dict.fromkeys((file, root)):
+        for group in (file, root):
             group.attrs["backend"] = np.bytes_(b"tensorflow")
             group.attrs["keras_version"] = np.bytes_(b"2")  # the layout's, not a package's
         root.attrs["layer_names"] = _encode_names([layer.name for layer in weights.layers])

@@ -129,9 +129,9 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
             f"yourself and call model.load_weights."
         )
     classes: dict[str, Any] = {}
-    config = _resolve(weights.config, custom_objects or {}, classes)
     keras.Sequential()  # an agent in this process may have left Keras' classes in graph mode
     try:
+        config = _resolve(weights.config, custom_objects or {}, classes)
         with keras.utils.custom_object_scope(classes):
             model = keras.layers.deserialize(config, use_legacy_format=True)
             set_layers(model, weights)
@@ -180,17 +180,23 @@ def _find_class(name: str, custom_objects: Mapping[str, Any]) -> Any:
     package, _, class_name = name.rpartition(">")
     found = custom_objects.get(name, custom_objects.get(class_name))
     if found is None and package:
-        found = keras.utils.get_registered_object(name)
-        found = found or vars(sys.modules.get(package, object)).get(class_name)
-        if not isinstance(found, type) or _is_of_keras(found.__module__):
-            found = None
+        found = _find_imported(package, class_name)
     if found is None or "Lambda" in (class_name, found.__name__):
         raise WeightsError(
             f'"{shortened(name)}" cannot be built from a file. A file is data: it may name plain '
-            f"layers, initializers, regularizers and constraints of Keras; for a class of your own "
-            f"import its module before, or give it by custom_objects."
+            f"layers, initializers, regularizers and constraints of Keras; for a layer of your own "
+            f"import its module before, or give its class by custom_objects."
         )
     return found
+
+
+def _find_imported(package: str, class_name: str) -> Any:
+    """A layer's class that is registered as package>Class, or in a module of that name."""
+    found = keras.utils.get_registered_object(f"{package}>{class_name}")
+    if found is None and package in sys.modules:
+        found = vars(sys.modules[package]).get(class_name)
+    is_layer = isinstance(found, type) and issubclass(found, keras.layers.Layer)
+    return found if is_layer and not _is_of_keras(found.__module__) else None
 
 
 def _is_of_keras(module: str) -> bool:

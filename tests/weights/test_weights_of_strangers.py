@@ -104,10 +104,14 @@ def test_what_is_imported_already_is_used(tmp_path: Path) -> None:
     assert find_subject(weights=path).preset.model.layers[0].name == f"{MODULE}:Scaled"
 
 
-LAMBDA_TOML = f'{{ class_name = "Lambda", config = {{ function = ["{CODE}"] }} }}'
+LAMBDA_TOML = (
+    f'{{ class_name = "Lambda", config = {{ function = ["{CODE}", [], []], '
+    'function_type = "lambda", output_shape_type = "raw", output_shape = [2] } }'
+)
 REFUSED_IN_PRESETS = {
     "what runs code by Keras' own function": (
-        f"{{ TimeDistributed = {{ layer = {{ deserialize = {{ config = {LAMBDA_TOML} }} }} }} }}",
+        "{ TimeDistributed = { layer = { deserialize = { "
+        f"config = {LAMBDA_TOML}, use_legacy_format = true }} }} }} }}",
         '"deserialize"',
     ),
     "a wrapped Lambda": ("{ TimeDistributed = { layer = { Lambda = {} } } }", "Lambda layers"),
@@ -188,6 +192,8 @@ CRAFTED: dict[str, dict[str, Any]] = {
     "lambda for an initializer": part(
         "Dense", units=2, kernel_initializer=part("__lambda__", value=LAMBDA["function"])
     ),
+    "class of the system": part("FileHandler", "logging", filename="ran"),
+    "class of the system as registered": part("logging>FileHandler", filename="ran"),
     "layer of Keras' names": part("Dense", MODULE, units=2),
     "disguised initializer": part("Dense", units=2, kernel_initializer=DISGUISED),
     "registered initializer": part("Dense", units=2, kernel_initializer=REGISTERED),
