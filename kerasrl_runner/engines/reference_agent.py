@@ -139,6 +139,8 @@ def _build_boltzmann(settings: Any, schedules: dict[str, Schedule]) -> Reference
 def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
     if settings.value_max < settings.value_min:
         raise _refusal("policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min")
+    if settings.inner_policy.chosen[0] == "LinearAnnealedPolicy":
+        raise _refusal("policy.LinearAnnealedPolicy: inner_policy", "it anneals one value")
     schedule = linear(settings.value_max, settings.value_min, settings.nb_steps)
     return _build_policy(settings.inner_policy, {settings.attr: schedule})
 

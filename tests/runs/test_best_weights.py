@@ -82,7 +82,7 @@ PLACES = [("replace", 2), ("replace", 9), ("fsync", 5), ("fsync", 15), ("truncat
           ("truncate", 2), ("row", 3), ("bytes", 1)]  # fmt: skip
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before", pytest.param("after", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[0]}-{place[1]}")
 def test_killed_while_it_goes_back_and_on_it_ends_the_same(place, moment, whole, tmp_path):
     run_dir = fit(tmp_path, "run", 6, 170)

@@ -61,8 +61,10 @@ def settings_of(engine: str) -> list[str]:
 
 
 # Each group is played in one child process.
+SLOW_IN_COMPILED = settings_of("compiled")[2:4]
 GROUPS = [
-    ("compiled", settings_of("compiled")),
+    ("compiled", [name for name in settings_of("compiled") if name not in SLOW_IN_COMPILED]),
+    pytest.param(("compiled", SLOW_IN_COMPILED), marks=pytest.mark.slow),
     ("reference", settings_of("reference")),
     ("keras-rl", ["as shipped"]),
     pytest.param(("keras-rl", settings_of("keras-rl")[1:]), marks=pytest.mark.slow),

@@ -97,7 +97,9 @@ def test_a_full_disk_at_the_start_is_told_and_the_same_command_begins_later(disk
     check_goes_on(whole, tmp_path, begin=True)
 
 
-@pytest.mark.parametrize("free", [8, 16, 24, 40, 60])  # KiB
+@pytest.mark.parametrize(  # KiB
+    "free", [16, 40, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 24, 60))]
+)
 def test_a_disk_with_little_room_at_the_start_is_told_too(free, disk, whole, tmp_path):
     filler = fill_disk(disk, free)
     check_told(run(*BEGIN, folder=tmp_path), "No space left on device")
@@ -138,7 +140,12 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize("fault", PLACES, ids=lambda f: f"{f.call}-{f.number}-{f.moment}")
+# The first of each kind of call, and by `make test-slow` the others.
+FIRST = {fault.call: fault for fault in reversed(PLACES)}.values()
+CASES = [pytest.param(f, marks=[] if f in FIRST else [pytest.mark.slow]) for f in PLACES]
+
+
+@pytest.mark.parametrize("fault", CASES, ids=lambda f: f"{f.call}-{f.number}-{f.moment}")
 def test_wherever_the_room_ends_the_first_error_is_told_and_the_run_goes_on(fault, whole, tmp_path):
     outcome = run(*BEGIN, folder=tmp_path, fault=fault)
     check_told(outcome, "No space left on device", NAMED.get((fault.call, fault.number), ""))

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 import kerasrl_runner
-from kerasrl_runner.engines import build
+from kerasrl_runner.engines import build, keras_agents, reference_agent
 from kerasrl_runner.errors import PresetError, WeightsError
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.preset import load_preset
+from kerasrl_runner.preset.schema import Policy
 from kerasrl_runner.weights.configuration import check_same_network
 from kerasrl_runner.weights.file import read_weights
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
 SHIPPED = ("cartpole", "cartpole-kerasrl")
+ANNEALED = {"attr": "eps", "value_max": 1.0, "value_min": 0.1, "value_test": 0.0, "nb_steps": 10}
 
 
 @pytest.mark.parametrize("preset", SHIPPED)
@@ -92,6 +94,11 @@ def test_weights_of_another_network_change_nothing():
     assert np.array_equal(agent.network.parameters, before)
 
 
+def test_a_policy_is_a_row_in_three_files():
+    assert set(keras_agents._POLICIES) == set(Policy.model_fields)
+    assert set(reference_agent._POLICIES) == set(Policy.model_fields) - {"BoltzmannGumbelQPolicy"}
+
+
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
@@ -106,6 +113,9 @@ def test_weights_of_another_network_change_nothing():
         ),
         ({"policy": {"BoltzmannGumbelQPolicy": {}}}, "BoltzmannGumbelQPolicy"),
         ({"policy": {"BoltzmannQPolicy": {"clip": [-1.0, 1.0]}}}, "clip"),
+        ({"policy": {"LinearAnnealedPolicy": {**ANNEALED, "attr": "value_max", "inner_policy": {
+            "LinearAnnealedPolicy": {**ANNEALED, "inner_policy": {"EpsGreedyQPolicy": {}}}}}}},
+         "inner_policy"),
         ({"optimizer": {"Nadam": {}}}, "Nadam"),
         ({"optimizer": {"Adam": {"weight_decay": 0.1}}}, "weight_decay"),
         (

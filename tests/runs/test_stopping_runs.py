@@ -174,7 +174,7 @@ def test_a_signal_during_an_evaluation_ends_it(engine, tmp_path):
     assert directory.evaluation_file.read_text().count("\n") == 1  # no score of fewer episodes
 
 
-@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("twice", [False, pytest.param(True, marks=slow)], ids=["once", "twice"])
 @pytest.mark.parametrize(
     "place",
     [("array", 30, "before"), ("array", 25, "after"), ("fsync", 24, "before"),
