@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from kerasrl_runner.errors import RunError
 
@@ -62,8 +60,3 @@ def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` in UTF-8. Raises RunError where it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, data: dict[str, Any], indent: int | None = 2) -> None:
-    """Replace `path` by strict JSON (no NaN). Raises RunError where it cannot be written."""
-    write_text(path, json.dumps(data, indent=indent, allow_nan=False) + "\n")

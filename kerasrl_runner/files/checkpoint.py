@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.errors import CheckpointError, shortened
-from kerasrl_runner.files.atomic import replacing, write_json
+from kerasrl_runner.files.atomic import replacing, write_text
 
 _FORMAT = 2
 
@@ -94,7 +94,7 @@ class CheckpointFolder:
             "capacity": capacity,
             "scalars": scalars,
         }
-        write_json(self._manifest, manifest | {"checksum": _checksum(manifest)}, indent=None)
+        write_text(self._manifest, json.dumps(manifest | {"checksum": _checksum(manifest)}))
         kept = {self._manifest.name, state, best_copy, *(_segment_name(*s) for s in segments)}
         with contextlib.suppress(OSError):  # The next checkpoint removes what stays.
             for path in self.path.iterdir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.files.atomic import leftovers, replacing, write_json, write_text
+from kerasrl_runner.files.atomic import leftovers, replacing, write_text
 
 
 def files(folder):
@@ -109,13 +108,3 @@ def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path):
 def test_a_name_too_long_for_the_disk_is_a_run_error(tmp_path):
     with pytest.raises(RunError, match="cannot write"):
         write_text(tmp_path / ("x" * 250 + ".txt"), "new")
-
-
-def test_json_is_strict(tmp_path):
-    path = tmp_path / "run.json"
-    write_json(path, {"status": "running", "best": None})
-    assert json.loads(path.read_text()) == {"status": "running", "best": None}
-    with pytest.raises(ValueError, match="JSON compliant"):
-        write_json(path, {"rate": float("nan")})
-    assert json.loads(path.read_text())["status"] == "running"
-    assert files(tmp_path) == ["run.json"]
