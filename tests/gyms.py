@@ -175,23 +175,6 @@ class Drawing(Constant):
         return self.pictures.pop(0) if len(self.pictures) > 1 else self.pictures[0]
 
 
-class Continuous(Constant):
-    """Actions that a DQN cannot choose among."""
-
-    action_space = spaces.Box(-1, 1, (1,), np.float32)
-
-
-class Named(Constant):
-    """Observations of two named parts."""
-
-    observation_space = spaces.Dict(
-        {"speed": spaces.Box(0, 1, (1,), np.float32), "place": spaces.Discrete(3)}
-    )
-
-    def observe(self) -> Any:
-        return {"speed": np.ones(1, np.float32), "place": 1}
-
-
 class Pair(Constant):
     """Observations of two arrays of unlike shapes."""
 
@@ -214,7 +197,7 @@ class Frames(Constant):
 
 def _register() -> None:
     classes = (Constant, Trail, Faulty, Informing, Rewards, FromThree, Started, Saying,
-               Drawing, Continuous, Named, Pair, Frames)  # fmt: skip
+               Drawing, Pair, Frames)  # fmt: skip
     for environment in classes:
         name = f"{environment.__name__}-v0"
         if name not in gymnasium.registry:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +101,20 @@ def test_a_light_package_names_no_heavy_one(package):
     heavy = {module for path in files for module in imports_of(path)}
     assert files
     assert [module for module in heavy if module.split(".")[0] in HEAVY] == []
+
+
+def test_the_reference_imports_numpy_and_the_standard_library_alone():
+    files = [path for path in FILES if package_of(module_of(path)) == "reference"]
+    imported = {module.split(".")[0] for path in files for module in imports_of(path)}
+    assert imported - set(sys.stdlib_module_names) == {"kerasrl_runner", "numpy"}
+
+
+def test_array_lines_of_the_reference_end_in_their_shape():
+    calls = re.compile(r"np\.(dot|where|zeros\w*|maximum|arange|concatenate|stack|asarray)\(")
+    for path in (PACKAGE / "reference").glob("*.py"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if calls.search(line) and "lambda" not in line:
+                assert re.search(r"# .*\[[^\]]*\]", line), (path.name, line)
 
 
 def loaded_by(code: str, folder: Path) -> set[str]:

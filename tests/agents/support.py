@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from kerasrl_runner.keras_rl import Callback, SequentialMemory, keras
 from kerasrl_runner.keras_rl import VendorDQNAgent as DQNAgent
+
+NEVER = 10**9  # as a train_interval or a warm-up: nothing is ever learned
 
 
 class IdleAgent(DQNAgent):
@@ -28,6 +31,11 @@ class AfterEachStep(Callback):
         if self._only in (None, self._seen):
             self._act(self.model)
         self._seen += 1
+
+
+def constant(**arguments: Any) -> gymnasium.Env:
+    """One observation, one reward, no end of its own."""
+    return gymnasium.make("gyms:Constant-v0", **arguments)
 
 
 def q_network(

@@ -144,18 +144,6 @@ def test_a_failing_environment_is_named_with_its_step_and_episode(fault: Any, me
     assert "at env step 7, step 2 of episode 1" in str(failed.value)
 
 
-def test_a_reset_that_raises_is_a_failing_environment() -> None:
-    class Broken(gymnasium.Env):
-        observation_space = gymnasium.spaces.Box(0, 1, (1,))
-        action_space = gymnasium.spaces.Discrete(2)
-
-        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-            raise OSError("no such level")
-
-    with pytest.raises(EnvironmentFailed, match=r"Broken failed \(reset\).*no such level"):
-        KerasRLEnvironment(Broken()).reset()
-
-
 @pytest.mark.parametrize("observation", [-1, 2, 7, 0.5, None, "1"])
 def test_an_observation_outside_its_discrete_space_is_a_failing_environment(
     observation: Any,

@@ -45,7 +45,10 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"learning_rate": 1e-3, "rho": 0.95, "centered": True, "momentum": 0.9},
     ),
     "Adam-polynomial": ("Adam", {"learning_rate": {"PolynomialDecay": POLYNOMIAL}}),
-    "Adam-clipnorm": ("Adam", {"learning_rate": 1e-3, "epsilon": 1e-4, "clipnorm": 0.1}),
+    "Adam-clipnorm": (
+        "Adam",
+        {"learning_rate": 1e-3, "beta_1": 0.8, "epsilon": 1e-4, "clipnorm": 0.1},
+    ),
     "Adam-amsgrad-clipvalue": (
         "Adam",
         {"learning_rate": 1e-3, "amsgrad": True, "beta_2": 0.99, "clipvalue": 0.05},

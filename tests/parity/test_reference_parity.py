@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,16 +15,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cases import OPTIMIZERS, Case, grid, pairs_of_settings, steps
 from engines import CompiledEngine, ReferenceEngine
 
-from kerasrl_runner.engines import build
+from kerasrl_runner.engines import build_learner
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.reference.agent import Agent
-from kerasrl_runner.reference.network import Network
 from kerasrl_runner.reference.replay import ReplayMemory
-from kerasrl_runner.weights.file import read_weights, write_weights
-from kerasrl_runner.weights.keras_weights import set_layers
-from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
+from kerasrl_runner.weights.file import read_weights
 
 SHIPPED = Path(__file__).parents[2] / "weights" / "cartpole.h5"
 TOLERANCE = 1e-10  # of the largest |weight|, after 200 updates in a row; seen: 1e-15
@@ -154,50 +150,15 @@ def test_equal_seeds_draw_equal_transitions(window_length):
                 np.testing.assert_array_equal(getattr(drawn, name), getattr(expected, name))
 
 
-def load_by_this_project(model: Any, path: Path) -> None:
-    set_layers(model, read_weights(path))
-
-
-def load_by_keras(model: Any, path: Path) -> None:
-    model.load_weights(str(path))
-
-
-LOADERS = pytest.mark.parametrize("load", [load_by_this_project, load_by_keras])
-PRESET, OBSERVATION = load_preset("cartpole"), (4,)
-
-
-def cartpole_agent() -> Agent:
-    """The reference agent of the shipped preset, with the shipped weights."""
-    _, agent = build(PRESET, engine="reference")
-    set_reference_weights(PRESET, OBSERVATION, agent.network, read_weights(SHIPPED))
-    agent.copy_to_target()
-    return agent
-
-
-def assert_same_q(network: Network, load: Callable[[Any, Path], None], path: Path) -> None:
-    layers = [(layer.name, layer.arguments) for layer in PRESET.model.layers]
-    model = build_q_network(layers, (1, *OBSERVATION), network.action_count)
-    load(model, path)
+def test_shipped_weights_have_the_q_values_that_keras_gives_them():
+    preset = load_preset("cartpole")
+    learner = build_learner(preset, 0, "reference")
+    learner.set_weights(read_weights(SHIPPED))
+    layers = [(layer.name, layer.arguments) for layer in preset.model.layers]
+    model = build_q_network(layers, (1, 4), 2)
+    model.load_weights(str(SHIPPED))
     states = np.random.default_rng(2).uniform(-1, 1, (256, 1, 4)).astype(np.float32)
     theirs = np.asarray(model(states))  # [B, A]
-    ours = network.q_values(states[:, 0])  # [B, A]
+    ours = np.stack([learner.q_values(list(state)) for state in states])  # [B, A]
     assert np.abs(ours - theirs).max() <= Q_TOLERANCE * np.abs(theirs).max()
-
-
-@LOADERS
-def test_shipped_weights_have_the_q_values_that_keras_gives_them(load):
-    assert_same_q(cartpole_agent().network, load, SHIPPED)
-
-
-@LOADERS
-def test_weights_that_the_reference_learned_have_its_q_values_in_keras(load, tmp_path):
-    agent = cartpole_agent()
-    before = agent.network.parameters.copy()
-    for step, _ in zip(steps(), range(agent.learning_starts + 50), strict=False):
-        agent.observe(step.observation, step.action % 2, step.reward, step.terminated)
-        if step.last is not None:
-            agent.end_episode(step.last)
-    assert np.abs(agent.network.parameters - before).max() > 0.01
-    learned = reference_weights(PRESET, OBSERVATION, agent.network)
-    write_weights(tmp_path / "learned.h5", learned, overwrite=False)
-    assert_same_q(agent.network, load, tmp_path / "learned.h5")
+    learner.environment.close()

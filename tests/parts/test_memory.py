@@ -130,16 +130,6 @@ def test_draws_are_uniform_even_where_most_entries_close_an_episode() -> None:
     assert (abs(counts[1] - 2_000) < 160).all()
 
 
-def test_equal_generators_draw_equal_batches() -> None:
-    batches = []
-    for _ in range(2):
-        memory = SequentialMemory(50, 2, generator=np.random.default_rng(5))
-        for number in range(30):
-            memory.append(np.array([number]), 0, 0.0, False)
-        batches.append(memory.sample_batch(16).state)
-    np.testing.assert_array_equal(*batches)
-
-
 def test_without_a_generator_numpys_seed_decides() -> None:
     draws = []
     for seed in (1, 1, 2):
@@ -156,17 +146,11 @@ def test_observations_of_several_arrays_are_kept_as_they_are(window: int) -> Non
     memory = SequentialMemory(20, window)
     for number in range(6):
         memory.append((np.full(2, number), np.full(3, -number)), number, 0.0, False)
-    experience = memory.sample(1, [4])[0]
+    experience, first = memory.sample(2, [4, 0])
     assert [part.tolist() for part in experience.state0[-1]] == [[4, 4], [-4, -4, -4]]
     assert [part.tolist() for part in experience.state1[-1]] == [[5, 5], [-5, -5, -5]]
-
-
-def test_padding_of_several_arrays_is_of_their_shapes_as_the_vendors_is() -> None:
-    memory = SequentialMemory(20, 3)
-    for number in range(6):
-        memory.append((np.full(2, number), np.full(3, -number)), number, 0.0, False)
-    experience = memory.sample(1, [0])[0]
-    assert [np.asarray(part).tolist() for part in experience.state0[0]] == [[0, 0], [0, 0, 0]]
+    if window > 1:  # padded by zeros of their shapes, as the vendor pads them
+        assert [np.asarray(part).tolist() for part in first.state0[0]] == [[0, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.parts.model import DuelingHead, build_q_network, with_dueling_head
+from kerasrl_runner.parts.model import build_q_network, with_dueling_head
 from kerasrl_runner.vendor import keras
 
 DENSE = ("Dense", {"units": 4, "activation": "relu"})
@@ -58,17 +58,6 @@ def test_dueling_q_values_by_hand(dueling_type: str, q_values: list[float]) -> N
     model = build_q_network([], (1, 1), 3, dueling_type)
     model.set_weights([np.array([[10.0, 1.0, 2.0, 6.0]]), np.zeros(4)])
     np.testing.assert_allclose(model.predict_on_batch(np.ones((1, 1, 1))), [q_values], rtol=1e-6)
-
-
-@pytest.mark.parametrize("ending", [["Dense"], ["Dense", "Activation"]])
-def test_a_dueling_head_replaces_the_plain_one(ending: list[str]) -> None:
-    model = build_q_network([DENSE], (1, 4), 3)
-    if "Activation" in ending:
-        model.add(keras.layers.Activation("linear"))
-    dueling = with_dueling_head(model, "avg")
-    assert isinstance(dueling.layers[-1], DuelingHead)
-    assert dueling.layers[-1].kernel.shape == (4, 4)
-    assert dueling.output_shape == (None, 3)
 
 
 def test_a_model_without_a_dense_end_gets_no_dueling_head() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
-from agents.support import make_agent
+from agents.support import constant, make_agent
 
 from kerasrl_runner.keras_rl import (
     BoltzmannGumbelQPolicy,
@@ -63,32 +62,37 @@ def _annealed(inner: Any, attribute: str) -> Any:
     )
 
 
+@pytest.fixture(scope="module")
+def agent() -> Any:
+    return make_agent()
+
+
 @pytest.mark.parametrize(
     "policy",
     [
-        lambda: EpsGreedyQPolicy(eps=0.5),
-        GreedyQPolicy,
-        BoltzmannQPolicy,
-        lambda: MaxBoltzmannQPolicy(eps=0.5),
-        BoltzmannGumbelQPolicy,
-        lambda: _annealed(EpsGreedyQPolicy(), "eps"),
-        lambda: _annealed(BoltzmannQPolicy(), "tau"),
-        lambda: _annealed(MaxBoltzmannQPolicy(), "eps"),
-        lambda: _annealed(BoltzmannGumbelQPolicy(), "C"),
+        EpsGreedyQPolicy(eps=0.5),
+        GreedyQPolicy(),
+        BoltzmannQPolicy(),
+        MaxBoltzmannQPolicy(eps=0.5),
+        BoltzmannGumbelQPolicy(),
+        _annealed(EpsGreedyQPolicy(), "eps"),
+        _annealed(BoltzmannQPolicy(), "tau"),
+        _annealed(MaxBoltzmannQPolicy(), "eps"),
+        _annealed(BoltzmannGumbelQPolicy(), "C"),
     ],
 )
-def test_every_policy_acts_in_a_real_agent_through_two_fits(policy: Any) -> None:
-    agent = make_agent(policy=policy())
-    agent.fit(gymnasium.make("gyms:Constant-v0"), 12, verbose=0, nb_max_episode_steps=5)
-    agent.fit(gymnasium.make("gyms:Constant-v0"), 3, verbose=0)
+def test_every_policy_acts_in_a_real_agent_through_two_fits(policy: Any, agent: Any) -> None:
+    agent.policy = policy
+    agent.step = 0
+    agent.fit(constant(), 12, verbose=0, nb_max_episode_steps=5)
+    agent.fit(constant(), 3, verbose=0)
     assert agent.step == 15
     actions = [e.action for e in agent.memory.sample(64)]
     assert set(actions) <= {0, 1}
 
 
-def test_annealing_falls_linearly_and_stays_at_its_minimum() -> None:
-    policy = _annealed(EpsGreedyQPolicy(), "eps")
-    agent = make_agent(policy=policy)
+def test_annealing_falls_linearly_and_stays_at_its_minimum(agent: Any) -> None:
+    policy = agent.policy = _annealed(EpsGreedyQPolicy(), "eps")
     agent.training = True
     values = []
     for step in (0, 2, 4, 8, 20):

@@ -83,29 +83,6 @@ def test_every_transition_is_that_of_the_list(window_length: int, steps: int) ->
             memory.sample(1, indices=[i])
 
 
-@pytest.mark.parametrize("window_length", [1, 3])
-def test_draws_are_uniform_over_the_starts_and_over_nothing_else(window_length: int) -> None:
-    memory = ReplayMemory(
-        30, (2,), np.random.default_rng(0), window_length=window_length, dtype=np.float64
-    )
-    plain = ListMemory(30, window_length)
-    fill([memory, plain], 75)
-    drawn = memory.sample(60_000).state[:, -1, 0]
-    values, counts = np.unique(drawn, return_counts=True)
-    starts = plain.starts()
-    assert sorted(plain.entries[i][1][0] for i in starts) == values.tolist()
-    expected = 60_000 / len(starts)
-    assert ((counts - expected) ** 2 / expected).sum() < len(starts) + 5 * (2 * len(starts)) ** 0.5
-
-
-def test_the_first_draw_is_the_generators_plain_integers() -> None:
-    memory = ReplayMemory(50, (2,), np.random.default_rng(5), dtype=np.float64)
-    for step in range(20):
-        memory.append([step, 0], 0, 0.0, False)
-    expected = np.random.default_rng(5).integers(0, 19, 8)
-    np.testing.assert_array_equal(memory.sample(8).state[:, 0, 0], expected)
-
-
 def test_a_memory_of_one_step_episodes_still_finds_its_last_start() -> None:
     memory = ReplayMemory(3, (1,), np.random.default_rng(0), dtype=np.float64)
     for step in range(10):

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from agents.support import q_network
 
 from kerasrl_runner.vendor import keras, rl_core, rl_dqn, rl_memory, tf
-
-ROOT = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
@@ -70,25 +64,3 @@ class OldGym:
     def step(self, action: int) -> Any:
         self.steps += 1
         return np.ones(1, np.float32), self.reward, self.steps == self.length, self.info
-
-
-def python(
-    code: str, folder: Path, *arguments: str, legacy_keras: bool = False
-) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a Python of its own, in `folder`, with stdin at its end."""
-    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
-    environment.update(
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "tests")]), TF_CPP_MIN_LOG_LEVEL="3"
-    )
-    if legacy_keras:
-        environment["TF_USE_LEGACY_KERAS"] = "1"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )

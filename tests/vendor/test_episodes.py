@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
-from agents.support import AfterEachStep, make_agent, q_network, stored_transitions
+from agents.support import NEVER, AfterEachStep, constant, make_agent, q_network, stored_transitions
 from vendor.support import graph_mode, vendor_agent
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import EnvironmentFailed
 from kerasrl_runner.keras_rl import (
     Callback,
-    DQNAgent,
     EpsGreedyQPolicy,
     Processor,
     SequentialMemory,
     keras,
 )
 from kerasrl_runner.vendor import rl_memory
-
-NEVER = 10**9
 
 
 def _trail(**arguments: Any) -> Any:
@@ -51,7 +49,7 @@ SETTINGS = {"gamma": 0.9, "batch_size": 32, "nb_steps_warmup": 40, "target_model
 
 def test_D5_the_vendor_learns_a_time_limit_as_a_terminal_state() -> None:
     keras.utils.set_random_seed(0)
-    env = KerasRLEnvironment(gymnasium.make("gyms:Constant-v0", max_episode_steps=10))
+    env = KerasRLEnvironment(constant(max_episode_steps=10))
     model, optimizer = _linear(learning_rate=0.2)
     with graph_mode():
         keras.Sequential()
@@ -66,22 +64,12 @@ def test_D5_the_vendor_learns_a_time_limit_as_a_terminal_state() -> None:
     assert q_values.max() == pytest.approx(1 / (1 - 0.9 * 0.9), abs=0.7)  # about 5.3
 
 
-@pytest.mark.parametrize("limited_by", ["the environment", "fit"])
-def test_D5_learning_bootstraps_over_a_time_limit(limited_by: str) -> None:
-    limit = 10 if limited_by == "the environment" else None
-    env = gymnasium.make("gyms:Constant-v0", max_episode_steps=limit)
+def test_D5_learning_bootstraps_over_a_time_limit() -> None:
+    env = constant(max_episode_steps=10)
     model, optimizer = _linear()
     agent = make_agent(model, optimizer=optimizer, policy=RANDOM, **SETTINGS)
-    agent.fit(env, 400, verbose=0, nb_max_episode_steps=None if limit else 10)
+    agent.fit(env, 400, verbose=0)
     np.testing.assert_allclose(agent.compute_q_values([np.ones(1)]), 10.0, atol=0.1)
-
-
-def test_D5_a_terminated_episode_is_not_bootstrapped_over() -> None:
-    env = gymnasium.make("gyms:Rewards-v0", rewards=(1.0,))
-    model, optimizer = _linear()
-    agent = make_agent(model, optimizer=optimizer, policy=RANDOM, **SETTINGS)
-    agent.fit(env, 100, verbose=0)
-    np.testing.assert_allclose(agent.compute_q_values([np.ones(1)]), 1.0, atol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -125,70 +113,62 @@ def test_D8_fits_in_a_row_store_no_transition_across_their_episodes() -> None:
     assert len(env.unwrapped.transitions) == 32
 
 
-def test_D8_windows_do_not_reach_into_the_fit_before() -> None:
-    agent = _trail_agent(window=3)
-    env = _trail(terminates=7)
-    agent.fit(env, 10, verbose=0)
-    agent.fit(env, 10, verbose=0)
-    memory = agent.memory
-    for index in range(memory.nb_entries - 1):
-        try:
-            batch = memory.sample_batch(1, [index])
-        except ValueError:
-            continue
-        episode, length = batch.state[0, -1]
-        window = [
-            (episode, t) if t >= 0 else (0, 0) for t in range(int(length) - 2, int(length) + 1)
-        ]
-        assert batch.state[0].tolist() == [list(map(float, frame)) for frame in window]
-        assert batch.next_state[0].tolist() == [*batch.state[0].tolist()[1:], [episode, length + 1]]
+class CutStep(gymnasium.Wrapper):
+    """Ends fit within its 10th step, before or after that reaches the environment."""
+
+    def __init__(self, env: gymnasium.Env, fault: BaseException) -> None:
+        super().__init__(env)
+        self.fault, self.steps = fault, 0
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        if self.steps == 10:
+            raise self.fault
+        return super().step(action)
 
 
-@pytest.mark.parametrize("fault", ["interrupt", "raise"])
-def test_D8_a_fit_cut_short_stores_no_transition_across_episodes(fault: str) -> None:
-    class Cut(gymnasium.Wrapper):
-        steps = 0
+class CutCallback(Callback):
+    """Presses Ctrl-C between the 10th step and its storing."""
 
-        def step(self, action: Any) -> Any:
-            self.steps += 1
-            if self.steps == 10:
-                raise KeyboardInterrupt if fault == "interrupt" else ZeroDivisionError
-            return super().step(action)
+    actions = 0
 
+    def on_action_end(self, action: int, logs: Any = None) -> None:
+        self.actions += 1
+        if self.actions == 10:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), ZeroDivisionError()])
+def test_D8_a_fit_cut_in_a_step_stores_no_transition_across_episodes(fault: BaseException) -> None:
     env, agent = _trail(terminates=7), _trail_agent()
-    if fault == "raise":
-        with pytest.raises(EnvironmentFailed):
-            agent.fit(Cut(env), 20, verbose=0)
-    else:
-        agent.fit(Cut(env), 20, verbose=0)
+    with contextlib.suppress(EnvironmentFailed):
+        agent.fit(CutStep(env, fault), 20, verbose=0)
     agent.fit(env, 10, verbose=0)
     assert stored_transitions(agent.memory) == env.unwrapped.transitions
     assert len(env.unwrapped.transitions) == 19
 
 
 def test_D8_a_fit_cut_between_a_step_and_its_storing_invents_no_transition() -> None:
-    class Cut(Callback):
-        actions = 0
-
-        def on_action_end(self, action: int, logs: Any = None) -> None:
-            self.actions += 1
-            if self.actions == 4:
-                raise KeyboardInterrupt
-
     env, agent = _trail(), _trail_agent()
-    agent.fit(env, 20, callbacks=[Cut()], verbose=0)
+    agent.fit(env, 20, callbacks=[CutCallback()], verbose=0)
     assert agent.interrupted
-    assert stored_transitions(agent.memory) == env.unwrapped.transitions[:3]
+    assert stored_transitions(agent.memory) == env.unwrapped.transitions[:9]
 
 
-def test_D8_the_last_observation_of_a_fit_passes_the_processor_like_all_others() -> None:
+def test_D8_a_processor_sees_every_observation_even_the_last_and_every_reward() -> None:
     class Halved(Processor):
         def process_observation(self, observation: Any) -> Any:
             return observation / 2
 
+        def process_reward(self, reward: float) -> float:
+            return 10 * reward
+
     agent = _trail_agent(processor=Halved())
     agent.fit(_trail(), 4, verbose=0)
-    assert stored_transitions(agent.memory)[-1][3] == (0.5, 2.0)
+    found = [(entry[0], *entry[2:4]) for entry in stored_transitions(agent.memory)]
+    assert found == [
+        ((0.5, step / 2), 1_010.0 + 10 * step, (0.5, (step + 1) / 2)) for step in range(4)
+    ]
 
 
 def test_D8_a_test_after_fit_leaves_the_memory_as_it_was() -> None:
@@ -201,27 +181,19 @@ def test_D8_a_test_after_fit_leaves_the_memory_as_it_was() -> None:
 
 
 def test_D8_D18b_a_test_inside_fit_leaves_the_window_and_the_memory_as_they_were() -> None:
-    windows: list[Any] = []
+    tested = 0
 
     def probe(agent: Any) -> None:
-        before = agent.memory.get_recent_state(np.zeros(2)), agent.memory.nb_entries
+        nonlocal tested
+        window, entries = agent.memory.get_recent_state(np.zeros(2)), agent.memory.nb_entries
         agent.test(_trail(terminates=4), nb_episodes=2, verbose=0)
-        after = agent.memory.get_recent_state(np.zeros(2)), agent.memory.nb_entries
-        windows.append((before, after))
+        np.testing.assert_array_equal(agent.memory.get_recent_state(np.zeros(2)), window)
+        assert agent.memory.nb_entries == entries
+        tested += 1
 
     env, agent = _trail(terminates=7), _trail_agent(window=3)
     agent.fit(env, 20, callbacks=[AfterEachStep(probe)], verbose=0)
-    assert len(windows) == 20
-    for (window, entries), (same_window, same_entries) in windows:
-        np.testing.assert_array_equal(window, same_window)
-        assert entries == same_entries
-    transitions = env.unwrapped.transitions
-    found = [
-        tuple(agent.memory.sample_batch(1, [index]).state[0, -1])
-        for index in range(agent.memory.nb_entries - 1)
-        if index not in (7, 15)  # the closing entries of two episodes
-    ]
-    assert found == [before for before, *_ in transitions]
+    assert tested == 20
 
 
 def test_D9_the_vendor_skips_steps_and_loses_terminals_at_memory_interval_2() -> None:
@@ -233,18 +205,6 @@ def test_D9_the_vendor_skips_steps_and_loses_terminals_at_memory_interval_2() ->
         )
         agent.fit(env, 50, verbose=0)
     assert sum(agent.memory.terminals) < 50 // 7
-
-
-@pytest.mark.parametrize("spelling", ["by name", "by place"])
-def test_D9_a_memory_interval_is_refused(spelling: str) -> None:
-    memory = SequentialMemory(limit=2_000, window_length=1)
-    places: tuple[Any, ...] = ()
-    names: dict[str, Any] = {"nb_actions": 2, "memory": memory, "memory_interval": 2}
-    if spelling == "by place":
-        places = (None, None, False, False, "avg", 2, memory, 0.99, 32, 50, 1, 2)
-        names = {}
-    with pytest.raises(ValueError, match="memory_interval=2"):
-        DQNAgent(q_network(), *places, **names)
 
 
 class _Endless(Exception):

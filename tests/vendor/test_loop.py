@@ -8,7 +8,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from agents.support import AfterEachStep, IdleAgent, equal_weights, make_agent, weights_of
+from agents.support import (
+    NEVER,
+    AfterEachStep,
+    IdleAgent,
+    constant,
+    equal_weights,
+    make_agent,
+    weights_of,
+)
 from vendor.support import OldGym, VendorLoop
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
@@ -18,12 +26,6 @@ from kerasrl_runner.preset import load_preset
 from kerasrl_runner.runs.training import fit
 from kerasrl_runner.vendor import rl_callbacks
 from kerasrl_runner.weights.file import read_weights
-
-NEVER = 10**9
-
-
-def _constant(**arguments: Any) -> gymnasium.Env:
-    return gymnasium.make("gyms:Constant-v0", **arguments)
 
 
 def _faulty(fault: BaseException, at: int) -> gymnasium.Env:
@@ -49,7 +51,7 @@ def test_D6_the_vendor_renders_in_a_way_that_gymnasium_refuses() -> None:
 
 
 def test_D6_test_shows_nothing_of_an_environment_without_a_render_mode(recwarn: Any) -> None:
-    history = make_agent().test(_constant(max_episode_steps=5), verbose=0)
+    history = make_agent().test(constant(max_episode_steps=5), verbose=0)
     assert history.history["nb_steps"] == [5]
     assert not [warning for warning in recwarn if "render_mode" in str(warning.message)]
 
@@ -70,7 +72,7 @@ def test_D6_test_renders_every_step_of_an_environment_made_for_it(visualize: boo
 
 def test_D6_rendering_without_a_render_mode_says_how_to_get_one() -> None:
     with pytest.warns(UserWarning, match="render_mode="):
-        make_agent().test(_constant(max_episode_steps=2), visualize=True, verbose=0)
+        make_agent().test(constant(max_episode_steps=2), visualize=True, verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +116,9 @@ def test_D18b_test_inside_fit_changes_nothing_that_is_learned() -> None:
         agent, seen = make_agent(units=8), []
         acts = [AfterEachStep(lambda a: seen.append((a.step, a.training)))]
         if evaluate:
-            env = _constant(max_episode_steps=6)
+            env = constant(max_episode_steps=6)
             acts.insert(0, AfterEachStep(lambda a: a.test(env, 2, verbose=0)))
-        agent.fit(_constant(), 30, callbacks=acts, verbose=0, nb_max_episode_steps=7)
+        agent.fit(constant(), 30, callbacks=acts, verbose=0, nb_max_episode_steps=7)
         assert seen == [(step, True) for step in range(30)]
         return weights_of(agent)
 
@@ -125,19 +127,12 @@ def test_D18b_test_inside_fit_changes_nothing_that_is_learned() -> None:
 
 @pytest.mark.parametrize("moment", ["on_train_begin", "on_episode_begin", "on_episode_end"])
 def test_D18b_D19_test_at_any_moment_of_a_second_fit_keeps_its_steps(moment: str) -> None:
-    evaluation = _constant(max_episode_steps=3)
-
-    class Evaluate(Callback):
-        pass
-
-    def act(self: Any, *arguments: Any, **keywords: Any) -> None:
-        self.model.test(evaluation, verbose=0)
-
-    setattr(Evaluate, moment, act)
+    evaluation, evaluate = constant(max_episode_steps=3), Callback()
     agent, steps = make_agent(train_interval=NEVER), []
+    setattr(evaluate, moment, lambda *_, **__: agent.test(evaluation, verbose=0))
     watch = AfterEachStep(lambda a: steps.append(a.step))
-    agent.fit(_constant(), 20, verbose=0)
-    agent.fit(_constant(), 20, callbacks=[Evaluate(), watch], verbose=0, nb_max_episode_steps=6)
+    agent.fit(constant(), 20, verbose=0)
+    agent.fit(constant(), 20, callbacks=[evaluate, watch], verbose=0, nb_max_episode_steps=6)
     assert steps == list(range(20, 40))
 
 
@@ -167,31 +162,19 @@ def test_D20_the_vendors_test_lets_ctrl_c_through_and_fit_goes_on_exploring() ->
         agent.test(Interrupting(), visualize=False, verbose=0)
 
 
-def test_D20_ctrl_c_in_fit_returns_and_is_told() -> None:
-    agent, endings = make_agent(), Endings()
-    agent.fit(_faulty(KeyboardInterrupt(), 8), 20, callbacks=[endings], verbose=0)
-    assert agent.interrupted
-    assert not agent.training
-    assert agent.step == 7
-    assert endings.aborted == [True]
-
-
-def test_D20_ctrl_c_in_test_returns_and_is_told() -> None:
+@pytest.mark.parametrize(("loop", "steps"), [("fit", 7), ("test", 0)])
+def test_D20_ctrl_c_ends_the_loop_and_is_reported_until_the_next(loop: str, steps: int) -> None:
     agent, endings = make_agent(), Endings()
     try:
-        agent.test(_faulty(KeyboardInterrupt(), 8), callbacks=[endings], verbose=0)
+        getattr(agent, loop)(_faulty(KeyboardInterrupt(), 8), 20, callbacks=[endings], verbose=0)
     except KeyboardInterrupt:  # which would end pytest itself
         pytest.fail("Ctrl-C came through")
     assert agent.interrupted
-    assert endings.aborted == [True]
-
-
-def test_D20_a_run_to_the_end_is_not_interrupted() -> None:
-    agent, endings = make_agent(), Endings()
-    agent.fit(_faulty(KeyboardInterrupt(), 8), 20, verbose=0)
-    agent.fit(_constant(), 5, callbacks=[endings], verbose=0)
+    assert not agent.training
+    assert agent.step == steps
+    agent.fit(constant(), 5, callbacks=[endings], verbose=0)
     assert not agent.interrupted
-    assert endings.aborted == [False]
+    assert endings.aborted == [True, False]
 
 
 @pytest.mark.parametrize("loop", ["fit", "test"])
@@ -208,7 +191,7 @@ def test_D20_after_fit_the_agent_no_longer_explores() -> None:
         EpsGreedyQPolicy(), "eps", value_max=1.0, value_min=1.0, value_test=0.0, nb_steps=9
     )
     agent = make_agent(policy=policy)
-    agent.fit(_constant(), 5, verbose=0)
+    agent.fit(constant(), 5, verbose=0)
     best = int(np.argmax(agent.compute_q_values([np.ones(1)])))
     assert {int(agent.forward(np.ones(1))) for _ in range(30)} == {best}
 
@@ -233,11 +216,11 @@ def test_D21_the_vendor_ignores_stop_training() -> None:
 
 def test_D21_fit_ends_where_a_callback_stops_it() -> None:
     agent, endings = make_agent(), Endings()
-    agent.fit(_constant(), 20, callbacks=[StopAt(5), endings], verbose=0)
+    agent.fit(constant(), 20, callbacks=[StopAt(5), endings], verbose=0)
     assert agent.step == 6
     assert not agent.interrupted
     assert endings.aborted == [False]
-    agent.fit(_constant(), 20, verbose=0)
+    agent.fit(constant(), 20, verbose=0)
     assert agent.step == 26
 
 
@@ -245,19 +228,19 @@ def test_D21_keras_early_stopping_ends_fit() -> None:
     agent = make_agent(train_interval=NEVER)
     # every episode returns 3, so that the second is the first without an improvement
     stop = keras.callbacks.EarlyStopping(monitor="episode_reward", mode="max", patience=1)
-    agent.fit(_constant(), 60, callbacks=[stop], verbose=0, nb_max_episode_steps=3)
+    agent.fit(constant(), 60, callbacks=[stop], verbose=0, nb_max_episode_steps=3)
     assert agent.step == 6
 
 
 def test_D22_test_ends_in_an_environment_that_never_does() -> None:
     agent = make_agent(agent_class=IdleAgent)
-    assert agent.test(_constant(), verbose=0).history["nb_steps"] == [10_000]
-    history = agent.test(_constant(), nb_episodes=2, nb_max_episode_steps=9, verbose=0)
+    assert agent.test(constant(), verbose=0).history["nb_steps"] == [10_000]
+    history = agent.test(constant(), nb_episodes=2, nb_max_episode_steps=9, verbose=0)
     assert history.history["nb_steps"] == [9, 9]
 
 
 def test_D22_the_cap_of_a_test_is_not_left_on_the_environment() -> None:
-    env = KerasRLEnvironment(_constant(), nb_max_episode_steps=4)
+    env = KerasRLEnvironment(constant(), nb_max_episode_steps=4)
     agent = make_agent(train_interval=NEVER)
     agent.test(env, nb_max_episode_steps=9, verbose=0)
     history = agent.fit(env, 12, verbose=0)

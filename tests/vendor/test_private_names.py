@@ -20,7 +20,7 @@ TREES = {
 PRIVATE_PACKAGES = ("tensorflow.python", "tf_keras.src")
 ATTRIBUTE_FUNCTIONS = ("getattr", "hasattr", "setattr", "delattr")
 # Of the standard library.
-ALLOWED = {"_exit"}
+ALLOWED = {"_asdict", "_exit"}
 
 
 def defined_names() -> set[str]:

@@ -1,12 +1,13 @@
-"""An existing keras-rl script, with nothing changed but its imports."""
+"""An existing keras-rl script, with nothing changed but its imports (D1, D2)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vendor.support import python
+from commands import python
 
 SCRIPT = """
+import tensorflow as tf
 import gymnasium as gym
 import numpy as np
 
@@ -45,18 +46,21 @@ dqn.save_weights(f'dqn_{ENV_NAME}_weights.h5', overwrite=True)
 
 # Finally, evaluate our algorithm for 5 episodes.
 dqn.test(env, nb_episodes=5, visualize=False)
+print("eager", tf.executing_eagerly(), hasattr(model(np.ones((1, 1, 4), np.float32)), "numpy"))
 """
 
 
-def test_an_existing_script_trains_saves_and_tests_in_an_empty_folder(tmp_path: Path) -> None:
+def test_D1_D2_an_existing_script_trains_saves_and_tests_and_eager_execution_stays_on(
+    tmp_path: Path,
+) -> None:
     # The second time it writes over its own file, where the vendor would ask.
-    ended = python(SCRIPT + SCRIPT, tmp_path)
-    assert ended.returncode == 0, ended.stderr
+    printed = python(SCRIPT + SCRIPT, tmp_path, TF_USE_LEGACY_KERAS="1")
     for line in (
         "Training for 150 steps ...",
         "done, took",
         "Testing for 5 episodes",
         "Episode 5: reward:",
+        "eager True True",
     ):
-        assert ended.stdout.count(line) == 2
+        assert printed.count(line) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["dqn_CartPole-v1_weights.h5"]
