@@ -15,10 +15,9 @@ def _cartpole() -> gymnasium.Env:
     return gymnasium.make("CartPole-v1")
 
 
-@pytest.mark.parametrize("target_model_update", [0.1, 7])
-def test_equal_seeds_learn_equal_weights_and_others_do_not(target_model_update: float) -> None:
+def test_equal_seeds_learn_equal_weights_and_others_do_not() -> None:
     def trained(seed: int) -> Any:
-        agent = make_agent(units=8, seed=seed, target_model_update=target_model_update)
+        agent = make_agent(units=8, seed=seed, target_model_update=0.1)
         agent.fit(constant(), 40, verbose=0, nb_max_episode_steps=9)
         return weights_of(agent)
 
