@@ -44,13 +44,16 @@ def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray
             writer = imageio.get_writer(gif, format=".gif", duration=duration, loop=0)
         else:
             # imageio would scale frames to multiples of 16; the codec needs even sizes alone.
-            writer = imageio.get_writer(temporary, fps=frames_per_second, macro_block_size=1)
+            even = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"]
+            writer = imageio.get_writer(
+                temporary, fps=frames_per_second, macro_block_size=1, output_params=even
+            )
 
         def add(frame: np.ndarray) -> None:
             nonlocal frames
             frames += 1
             try:
-                writer.append_data(_pad_to_even(frame))
+                writer.append_data(frame)
             except (OSError, RuntimeError) as error:  # ffmpeg is not there, or has ended
                 raise _encoder_failure(path) from error
 
@@ -77,9 +80,3 @@ def _encoder_failure(path: Path) -> RunError:
         f"cannot write {path}: ffmpeg ended before the video was complete. A full disk is the "
         f"usual cause; kerasrl-run doctor says whether ffmpeg works. A .gif needs no ffmpeg."
     )
-
-
-def _pad_to_even(frame: np.ndarray) -> np.ndarray:
-    """Repeat the last row or column where a size is odd."""
-    height, width = frame.shape[:2]
-    return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
