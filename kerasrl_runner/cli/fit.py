@@ -81,14 +81,13 @@ def command(
     def say(message: str) -> None:
         click.echo(message, err=as_json)
 
+    render = visualize and can_open_window()
+    windowless = visualize and not render
     if visualize and loaded:
-        check_rendering(loaded, "human" if can_open_window() else "rgb_array")
-    windowless = visualize and not can_open_window()
+        check_rendering(loaded, "human" if render else "rgb_array")
     if windowless:
         say("There is no display to open a window on; a video of the result follows the training.")
-    console = Console(
-        progress=not quiet, render=visualize and not windowless, say=say, stopping=stopping
-    )
+    console = Console(progress=not quiet, render=render, say=say, stopping=stopping)
     if resume is not None:
         result = continue_run(resume, steps=steps, other_versions=other_versions, console=console)
     else:

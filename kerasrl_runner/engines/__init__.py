@@ -9,8 +9,8 @@ from typing import Any
 
 from kerasrl_runner.engines.learner import Learner
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.make import build_training_environment
-from kerasrl_runner.environments.seeds import check_seed
+from kerasrl_runner.environments.make import build_environment
+from kerasrl_runner.environments.seeds import TRAINING, check_seed
 from kerasrl_runner.errors import UsageError, nearest
 from kerasrl_runner.preset import Preset, load_preset
 
@@ -52,7 +52,7 @@ def build_learner(
     check_engine(engine)
     # Imported when it is used, since most engines import TensorFlow.
     module = importlib.import_module(f"kerasrl_runner.engines.{engine.replace('-', '_')}")
-    environment = environment or build_training_environment(preset, seed)
+    environment = environment or build_environment(preset, seed, TRAINING)
     learner: Learner = module.build_learner(preset, environment, seed)
     return learner
 

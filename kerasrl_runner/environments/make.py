@@ -22,7 +22,8 @@ def build_environment(
 ) -> KerasRLEnvironment:
     """The preset's environment; episode k is reset with seed k of (seed, stream).
 
-    With render_mode "human" it draws in a window, whose caption says preset, episode and return.
+    `fit.nb_max_episode_steps` caps the episodes of the training's stream. With render_mode "human"
+    it draws in a window, whose caption says preset, episode and return.
     """
     make_importable(preset)
     env = make_environment(preset.env, render_mode)
@@ -32,6 +33,7 @@ def build_environment(
         encode=encode,
         reward_scale=preset.env.reward_scale,
         seeds=episode_seeds(seed, stream),
+        nb_max_episode_steps=preset.fit.nb_max_episode_steps if stream == TRAINING else None,
     )
     if render_mode == "human":
         environment.watchers.append(
@@ -40,15 +42,6 @@ def build_environment(
                 f"return {environment.episode_return:g}"
             )
         )
-    return environment
-
-
-def build_training_environment(
-    preset: Preset, seed: int, render_mode: str | None = None
-) -> KerasRLEnvironment:
-    """As `build_environment`, with the training's seeds and its cap on episodes."""
-    environment = build_environment(preset, seed, TRAINING, render_mode)
-    environment.nb_max_episode_steps = preset.fit.nb_max_episode_steps
     return environment
 
 

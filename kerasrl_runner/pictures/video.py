@@ -14,13 +14,11 @@ import numpy as np
 from kerasrl_runner.errors import RunError, UsageError
 from kerasrl_runner.files.atomic import replacing
 
-SUFFIXES = (".mp4", ".gif")
-
 
 def check_video_path(path: Path) -> None:
     """Raises UsageError for a suffix that is no video format of ours."""
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: expected a video file that ends in {' or '.join(SUFFIXES)}.")
+    if path.suffix not in (".mp4", ".gif"):
+        raise UsageError(f"{path}: expected a video file that ends in .mp4 or .gif.")
 
 
 @contextlib.contextmanager
@@ -31,10 +29,8 @@ def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray
     be played.
 
     Raises:
-        UsageError: an unknown suffix.
         RunError: the file cannot be written, or no frame was added.
     """
-    check_video_path(path)
     frames = 0
     with replacing(path) as temporary:
         temporary.touch()  # a folder that cannot be written to is noticed before anything is played
