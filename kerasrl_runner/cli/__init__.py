@@ -7,7 +7,6 @@ import gc
 import importlib
 import os
 import sys
-from typing import Any
 
 import click
 
@@ -24,20 +23,15 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in _COMMANDS:
-            return None
+            ctx.fail(
+                f'there is no command "{cmd_name}".{nearest(cmd_name, list(_COMMANDS))} '
+                f"Known: {', '.join(_COMMANDS)}."
+            )
         module = importlib.import_module(f"kerasrl_runner.cli.{cmd_name}")
         command: click.Command = module.command
         return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            ctx.fail(
-                f'there is no command "{args[0]}".{nearest(args[0], list(_COMMANDS))} '
-                f"Known: {', '.join(_COMMANDS)}."
-            )
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,7 +6,6 @@ import json
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
 
 import click
 
@@ -22,7 +21,9 @@ _COLOURS = {OK: "green", WARNING: "yellow", BROKEN: "red"}
 def command(as_json: bool) -> None:
     """Check this machine and train for a moment. Exit code 1: something is broken."""
     checks = []
-    for name, finding in _examine_with_progress():
+    click.get_current_context().call_on_close(_clear_line)
+    for name, finding in examine(lambda name: _show_progress(f"         {name} …")):
+        _clear_line()
         checks.append({"name": name, **finding._asdict()})
         if not as_json:
             _print_check(name, finding)
@@ -36,24 +37,13 @@ def command(as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _examine_with_progress() -> Iterator[tuple[str, Finding]]:
-    """Every check; while one runs, a terminal on stderr shows its name."""
-    terminal = sys.stderr.isatty()
+def _show_progress(text: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(text, nl=False, err=True)
 
-    def clear() -> None:
-        if terminal:
-            click.echo("\r\033[K", nl=False, err=True)
 
-    def announce(name: str) -> None:
-        if terminal:
-            click.echo(f"         {name} …", nl=False, err=True)
-
-    try:
-        for check in examine(announce):
-            clear()
-            yield check
-    finally:
-        clear()
+def _clear_line() -> None:
+    _show_progress("\r\033[K")
 
 
 def _print_check(name: str, finding: Finding) -> None:

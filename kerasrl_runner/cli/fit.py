@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from kerasrl_runner.cli.output import reserve_stdout
 from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
@@ -17,20 +18,20 @@ if TYPE_CHECKING:
     from kerasrl_runner.runs.run import FitResult
 
 
-@click.command()
-@click.option("--preset", help="Shipped name or .toml file.  [default: cartpole]")
+# The options that go with --resume; all others are decided when a run begins.
+_OF_RESUME = ("resume", "steps", "other_versions", "visualize", "quiet", "as_json")
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--preset", default="cartpole", help="Shipped name or .toml file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value.")
-@click.option("--seed", type=int, help="Seeds everything random.  [default: 0]")
+@click.option("--seed", default=0, help="Seeds everything random.")
 @click.option("--steps", type=int, help="Env steps, instead of the preset's.")
-@click.option("--engine", help="compiled, keras-rl or reference.  [default: compiled]")
+@click.option("--engine", default="compiled", help="compiled, keras-rl or reference.")
 @click.option(
     "--initial-weights", type=click.Path(path_type=Path), help="A .h5 file to begin with."
 )
-@click.option(
-    "--checkpoint-every",
-    type=int,
-    help="Env steps between checkpoints; 0: none.  [default: 5000]",
-)
+@click.option("--checkpoint-every", default=5_000, help="In env steps; 0: no checkpoints.")
 @click.option("--resume", metavar="RUN", help="Go on with a run: a folder, a name or latest.")
 @click.option("--other-versions", is_flag=True, help="Resume though other versions would compute.")
 @click.option(
@@ -40,13 +41,13 @@ if TYPE_CHECKING:
 @click.option("--quiet", is_flag=True, help="No progress line.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 def command(
-    preset: str | None,
+    preset: str,
     overrides: tuple[str, ...],
-    seed: int | None,
+    seed: int,
     steps: int | None,
-    engine: str | None,
+    engine: str,
     initial_weights: Path | None,
-    checkpoint_every: int | None,
+    checkpoint_every: int,
     resume: str | None,
     other_versions: bool,
     run_dir: Path | None,
@@ -55,16 +56,13 @@ def command(
     as_json: bool,
 ) -> None:
     """Train a preset's agent into a new run directory, or go on with an interrupted run."""
-    beginning = {
-        "--preset": preset,
-        "--set": overrides or None,
-        "--seed": seed,
-        "--engine": engine,
-        "--initial-weights": initial_weights,
-        "--checkpoint-every": checkpoint_every,
-        "--run-dir": run_dir,
-    }
-    given = [option for option, value in beginning.items() if value is not None]
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in _OF_RESUME
+        and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    ]
     if resume is not None and given:
         raise UsageError(
             f"--resume goes on with a run as it was begun; leave out {', '.join(given)}."
@@ -72,25 +70,24 @@ def command(
     if other_versions and resume is None:
         raise UsageError("--other-versions goes with --resume RUN.")
     write_json = reserve_stdout(as_json)
-    loaded = load_preset(preset or "cartpole", overrides) if resume is None else None
+    loaded = load_preset(preset, overrides) if resume is None else None
 
     from kerasrl_runner.cli.signals import stopping
     from kerasrl_runner.environments.make import check_rendering
     from kerasrl_runner.environments.rendering import can_open_window
-    from kerasrl_runner.runs.settings import CHECKPOINT_EVERY, Console, RunSettings
+    from kerasrl_runner.runs.settings import Console, RunSettings
     from kerasrl_runner.runs.training import begin_run, continue_run
 
     def say(message: str) -> None:
         click.echo(message, err=as_json)
 
+    render = visualize and can_open_window()
+    windowless = visualize and not render
     if visualize and loaded:
-        check_rendering(loaded, "human" if can_open_window() else "rgb_array")
-    windowless = visualize and not can_open_window()
+        check_rendering(loaded, "human" if render else "rgb_array")
     if windowless:
         say("There is no display to open a window on; a video of the result follows the training.")
-    console = Console(
-        progress=not quiet, render=visualize and not windowless, say=say, stopping=stopping
-    )
+    console = Console(progress=not quiet, render=render, say=say, stopping=stopping)
     if resume is not None:
         result = continue_run(resume, steps=steps, other_versions=other_versions, console=console)
     else:
@@ -98,9 +95,9 @@ def command(
         settings = RunSettings(
             preset=loaded,
             steps=loaded.fit.nb_steps if steps is None else steps,
-            seed=seed or 0,
-            engine=engine or "compiled",
-            checkpoint_every=CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every,
+            seed=seed,
+            engine=engine,
+            checkpoint_every=checkpoint_every,
             initial_weights=initial_weights,
         )
         result = begin_run(settings, run_dir, console)

@@ -24,46 +24,36 @@ def reuse_script(path: Path, preset: Preset, observation_space: spaces.Space) ->
         library, loading = "kerasrl_runner", f"kerasrl_runner.load_model({str(path)!r})"
     else:
         library, loading = "keras", f"keras.models.load_model({str(path)!r}, compile=False)"
-    window = preset.memory.window_length
+    keywords = dict(preset.env.kwargs)
+    if preset.env.max_episode_steps is not None:
+        keywords["max_episode_steps"] = preset.env.max_episode_steps
+    arguments = [repr(preset.env.id), *(f"{name}={value!r}" for name, value in keywords.items())]
+    encoding = []
+    if isinstance(observation_space, spaces.Discrete | spaces.MultiDiscrete):
+        encoding = [
+            "observation = gymnasium.spaces.flatten(environment.observation_space, observation)"
+            "  # one-hot"
+        ]
     imports = ["gymnasium", library, "numpy as np", *modules]
+    stacking = ["state = np.array([observation])  # [window, *observation]"]
+    window = preset.memory.window_length
     if window > 1:
         imports.insert(0, "collections")
+        stacking = [
+            f"frames = collections.deque([np.zeros_like(observation)] * {window}, {window})",
+            "frames.append(observation)  # and the next one after each step",
+            "state = np.array(frames)  # [window, *observation]",
+        ]
     return "\n".join(
         [
             *(f"import {module}" for module in imports),
             "",
             f"model = {loading}",
-            f"environment = gymnasium.make({_arguments(preset)})",
+            f"environment = gymnasium.make({', '.join(arguments)})",
             "observation, _ = environment.reset()",
-            *_encoding(observation_space),
-            *_stacking(window),
+            *encoding,
+            *stacking,
             "q_values = model.predict(state[None], verbose=0)[0]  # [actions]",
             "action = q_values.argmax()",
         ]
     )
-
-
-def _arguments(preset: Preset) -> str:
-    keywords = dict(preset.env.kwargs)
-    if preset.env.max_episode_steps is not None:
-        keywords["max_episode_steps"] = preset.env.max_episode_steps
-    return ", ".join([repr(preset.env.id), *(f"{k}={v!r}" for k, v in keywords.items())])
-
-
-def _encoding(space: spaces.Space) -> list[str]:
-    if not isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return []
-    return [
-        "observation = gymnasium.spaces.flatten(environment.observation_space, observation)"
-        "  # one-hot"
-    ]
-
-
-def _stacking(window: int) -> list[str]:
-    if window == 1:
-        return ["state = np.array([observation])  # [window, *observation]"]
-    return [
-        f"frames = collections.deque([np.zeros_like(observation)] * {window}, {window})",
-        "frames.append(observation)  # and the next one after each step",
-        "state = np.array(frames)  # [window, *observation]",
-    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from kerasrl_runner.cli.output import reserve_stdout
-from kerasrl_runner.errors import EXIT_INTERRUPTED, UsageError
+from kerasrl_runner.errors import EXIT_INTERRUPTED
 from kerasrl_runner.preset import load_preset
 
 
@@ -35,8 +35,6 @@ def command(
     as_json: bool,
 ) -> None:
     """Play greedy episodes: the newest finished run's, or what the options name."""
-    if episodes is not None and episodes < 1:
-        raise UsageError(f"--episodes: expected 1 or more, received {episodes}.")
     write_json = reserve_stdout(as_json)
     loaded = load_preset(preset) if preset else None
 

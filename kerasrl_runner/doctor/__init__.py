@@ -13,8 +13,6 @@ from functools import partial
 from kerasrl_runner.doctor import probes, versions
 from kerasrl_runner.doctor.findings import Finding, broken
 
-_PACKAGE_CHECKS = {"tf-keras": versions.check_tf_keras, "keras-rl2": versions.check_keras_rl2}
-
 
 def examine(
     announce: Callable[[str], None] = lambda name: None, *, limit_seconds: float = 120
@@ -26,20 +24,20 @@ def examine(
         limit_seconds: how long any one child process may take.
     """
     try:
-        tried = versions.read_tried()
+        requirements = versions.read_requirements()
     except Exception:  # the first check says why
-        tried = versions.Tried()
+        requirements = {}
     checks: list[tuple[str, Callable[[], Finding]]] = [
         (versions.PROJECT, versions.check_installation),
-        ("Python", partial(versions.check_python, tried)),
+        ("Python", versions.check_python),
         *(
-            (name, partial(_PACKAGE_CHECKS.get(name, versions.check_package), required))
-            for name, required in tried.requirements.items()
+            (name, partial(versions.check_package, required))
+            for name, required in requirements.items()
         ),
         ("runs folder", probes.check_runs_folder),
         ("display", partial(probes.check_display, limit_seconds)),
         ("video encoder", partial(probes.check_encoder, limit_seconds)),
-        ("training", partial(probes.check_training, tried, limit_seconds)),
+        ("training", partial(probes.check_training, requirements, limit_seconds)),
     ]
     for name, check in checks:
         announce(name)

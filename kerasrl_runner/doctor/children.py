@@ -6,7 +6,6 @@ import importlib
 import time
 from pathlib import Path
 
-IMPORTING, TRAINING = "importing TensorFlow and keras-rl", "training cartpole"
 # Learning starts at 500; the rest takes about two seconds on the machine that was tried.
 _ENV_STEPS = 2_000
 
@@ -36,11 +35,11 @@ def train(run_directory: str) -> None:
 
     Each line on stdout is the stage that begins, the last one the result.
     """
-    print(IMPORTING, flush=True)
+    print("importing TensorFlow and keras-rl", flush=True)
     began = time.perf_counter()
     importlib.import_module("kerasrl_runner.vendor")
     imported_seconds = time.perf_counter() - began
-    print(TRAINING, flush=True)
+    print("training cartpole", flush=True)
     from kerasrl_runner.preset import load_preset
     from kerasrl_runner.runs.training import fit
 

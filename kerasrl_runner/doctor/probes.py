@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
-from kerasrl_runner.doctor.children import TRAINING
 from kerasrl_runner.doctor.findings import Finding, broken, ok, pip_command, warning
-from kerasrl_runner.doctor.versions import Tried
 from kerasrl_runner.files.places import runs_folder
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 # {path}: the child imports from where this process does; -c alone would add its own folder.
 _PROGRAM = """
@@ -30,7 +31,6 @@ except Exception as error:
         error = error.__cause__ or error.__context__
     sys.exit(f"{{type(error).__name__}}: {{' '.join(str(error).split())[:300]}}")
 """
-
 
 # Remedies for a training that was killed by a signal.
 _SIGNAL_REMEDIES = {
@@ -125,35 +125,27 @@ def check_encoder(limit_seconds: float) -> Finding:
         child = run_child("encode_frame", str(video), limit_seconds=limit_seconds)
         if child.problem is None and video.is_file() and video.stat().st_size:
             return ok(f"ffmpeg {child.output[-1]} wrote a frame")
-    program = os.environ.get("IMAGEIO_FFMPEG_EXE")
     again = pip_command("install", "--force-reinstall", "--no-deps", "imageio-ffmpeg")
     return broken(
-        f"no video can be written{f' by IMAGEIO_FFMPEG_EXE={program}' if program else ''}: "
-        f"{child.problem or 'the file stayed empty'}",
-        f"{'unset IMAGEIO_FFMPEG_EXE' if program else f'Install it again: {again}'}; "
-        f"a .gif needs no ffmpeg: kerasrl-run test --video FILE.gif",
+        f"no video can be written: {child.problem or 'the file stayed empty'}",
+        f"Install it again: {again}; a .gif needs no ffmpeg: kerasrl-run test --video FILE.gif",
     )
 
 
-def check_training(tried: Tried, limit_seconds: float) -> Finding:
+def check_training(requirements: dict[str, Requirement], limit_seconds: float) -> Finding:
     """Whether the cartpole preset really trains here."""
     with tempfile.TemporaryDirectory(prefix="kerasrl-doctor-") as folder:
         child = run_child("train", str(Path(folder) / "run"), limit_seconds=limit_seconds)
     if child.problem is None:
         return ok(child.output[-1])
-    stage = child.output[-1] if child.output else "starting Python"
-    return broken(f"{stage}: {child.problem}", _find_training_remedy(tried, child.problem, stage))
-
-
-def _find_training_remedy(tried: Tried, problem: str, stage: str) -> str:
-    for name, remedy in _SIGNAL_REMEDIES.items():
-        if problem.startswith(f"killed by {name}"):
-            return remedy
-    if stage == TRAINING:
-        return "Repair what this and the lines above name, then run kerasrl-run doctor again."
-    names = ("tensorflow", "tf-keras", "keras-rl2")
-    stack = [str(tried.requirements.get(name, name)) for name in names]
-    return (
-        f"Repair what the lines above name. Where they name nothing, install the stack again, best "
-        f"in a new virtual environment:\n{pip_command('install', '--force-reinstall', *stack)}"
+    stack = [str(requirements.get(name, name)) for name in ("tensorflow", "tf-keras", "keras-rl2")]
+    remedy = (
+        f"Repair what this and the lines above name. Where they name nothing, install the stack "
+        f"again, best in a new virtual environment:\n"
+        f"{pip_command('install', '--force-reinstall', *stack)}"
     )
+    for name, cause in _SIGNAL_REMEDIES.items():
+        if child.problem.startswith(f"killed by {name}"):
+            remedy = cause
+    stage = child.output[-1] if child.output else "starting Python"
+    return broken(f"{stage}: {child.problem}", remedy)

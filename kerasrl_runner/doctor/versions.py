@@ -6,7 +6,6 @@ setup.cfg states once what was tried, and the installed metadata carries it here
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,20 +16,11 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 PROJECT = "kerasrl-runner"
-_PYTHON = "Programming Language :: Python :: "
 _MACHINE = "CPython", "Linux", "x86_64"
 
 
-@dataclass(frozen=True)
-class Tried:
-    """The tried versions of Python, and the required packages with their tried ranges."""
-
-    pythons: tuple[str, ...] = ()
-    requirements: dict[str, Requirement] = field(default_factory=dict)  # by package
-
-
-def read_tried() -> Tried:
-    """What the installed metadata of this project says, without its extras.
+def read_requirements() -> dict[str, Requirement]:
+    """The required packages with their tried ranges, by name, from the installed metadata.
 
     Raises:
         importlib.metadata.PackageNotFoundError: the project runs without being installed.
@@ -38,18 +28,16 @@ def read_tried() -> Tried:
     """
     from packaging.requirements import Requirement
 
-    classifiers = metadata.metadata(PROJECT).get_all("Classifier", [])
-    pythons = (line.removeprefix(_PYTHON) for line in classifiers if line.startswith(_PYTHON))
     required = map(Requirement, metadata.requires(PROJECT) or [])
-    needed = [entry for entry in required if not entry.marker or entry.marker.evaluate()]
-    return Tried(tuple(pythons), {entry.name: entry for entry in needed})
+    # The extras' markers are false.
+    return {r.name: r for r in required if not r.marker or r.marker.evaluate()}
 
 
 def check_installation() -> Finding:
     """Whether the project is installed, so that versions can be compared."""
     folder = Path(__file__).parents[1]
     try:
-        read_tried()
+        read_requirements()
     except (metadata.PackageNotFoundError, ImportError) as error:
         return warning(
             f"{folder}: versions cannot be compared with those that were tried: {error}",
@@ -58,59 +46,44 @@ def check_installation() -> Finding:
     return ok(f"{metadata.version(PROJECT)} in {folder}")
 
 
-def check_python(tried: Tried) -> Finding:
-    """Python and the machine it runs on."""
+def check_python() -> Finding:
+    """Python and the machine it runs on; pip refuses other versions of Python."""
     machine = platform.python_implementation(), platform.system(), platform.machine()
-    version = platform.python_version()
-    found = "{} {} on {} {}".format(machine[0], version, *machine[1:])
-    known = not tried.pythons or ".".join(version.split(".")[:2]) in tried.pythons
-    if known and machine == _MACHINE:
+    found = "{} {} on {} {}".format(machine[0], platform.python_version(), *machine[1:])
+    if machine == _MACHINE:
         return ok(found)
-    pythons = f" {', '.join(tried.pythons)}" if tried.pythons else ""
     return warning(
-        f"{found} (tried: {_MACHINE[0]}{pythons} on {' '.join(_MACHINE[1:])})",
+        f"{found} (tried: {_MACHINE[0]} on {' '.join(_MACHINE[1:])})",
         "It may well work: the check of the training below says. Where it does not, use what was "
         "tried.",
     )
 
 
 def check_package(required: Requirement) -> Finding:
-    """Whether a required package is installed, in a tried version."""
+    """Whether a required package is installed, in a tried version, and fits its neighbours."""
     version = _find_version(required.name)
     install = pip_command("install", str(required))
     if version is None:
         return broken("not installed", f"Install it: {install}")
+    tensorflow = (_find_version("tensorflow") or version).split(".")
+    if required.name == "tf-keras" and tensorflow[:2] != version.split(".")[:2]:
+        minor = ".".join(tensorflow[:2])
+        return broken(
+            f"{version} does not belong to TensorFlow {minor}",
+            f"Install the one that does: {pip_command('install', f'tf-keras=={minor}.*')}",
+        )
+    old = _find_version("keras-rl")
+    if required.name == "keras-rl2" and old is not None:
+        again = pip_command("install", "--force-reinstall", "--no-deps", str(required))
+        return warning(
+            f"{version}, and the old keras-rl {old} beside it: both are the folder rl, and the "
+            f"one installed last has overwritten the other",
+            f"{pip_command('uninstall', '--yes', 'keras-rl')} && {again}",
+        )
     if not required.specifier.contains(version, prereleases=True):
         bounds = ", ".join(sorted(map(str, required.specifier), reverse=True))  # lower bound first
         return warning(f"{version} (tried: {bounds})", f"Install a tried one: {install}")
     return ok(version)
-
-
-def check_tf_keras(required: Requirement) -> Finding:
-    """As `check_package`, and whether tf-keras is of TensorFlow's minor version."""
-    finding = check_package(required)
-    minors = [(_find_version(name) or "").split(".")[:2] for name in ("tensorflow", required.name)]
-    if [""] in minors or minors[0] == minors[1]:
-        return finding
-    minor = ".".join(minors[0])
-    return broken(
-        f"{_find_version(required.name)} does not belong to TensorFlow {minor}",
-        f"Install the one that does: {pip_command('install', f'tf-keras=={minor}.*')}",
-    )
-
-
-def check_keras_rl2(required: Requirement) -> Finding:
-    """As `check_package`, and whether the old keras-rl lies beside it."""
-    finding = check_package(required)
-    old = _find_version("keras-rl")
-    if old is None:
-        return finding
-    again = pip_command("install", "--force-reinstall", "--no-deps", str(required))
-    return warning(
-        f"{finding.found}, and the old keras-rl {old} beside it: both are the folder rl, and the "
-        f"one installed last has overwritten the other",
-        f"{pip_command('uninstall', '--yes', 'keras-rl')} && {again}",
-    )
 
 
 def _find_version(package: str) -> str | None:

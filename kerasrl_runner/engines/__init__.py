@@ -9,11 +9,10 @@ from typing import Any
 
 from kerasrl_runner.engines.learner import Learner
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.make import build_training_environment
-from kerasrl_runner.environments.seeds import check_seed
+from kerasrl_runner.environments.make import build_environment
+from kerasrl_runner.environments.seeds import TRAINING, check_seed
 from kerasrl_runner.errors import UsageError, nearest
-from kerasrl_runner.preset.read import choose_preset
-from kerasrl_runner.preset.schema import Preset
+from kerasrl_runner.preset import Preset, load_preset
 
 _KERAS_PACKAGES = ("numpy", "gymnasium", "tensorflow", "tf-keras", "keras-rl2")
 # Each engine with the packages whose other versions may compute other numbers. Its module has
@@ -53,7 +52,7 @@ def build_learner(
     check_engine(engine)
     # Imported when it is used, since most engines import TensorFlow.
     module = importlib.import_module(f"kerasrl_runner.engines.{engine.replace('-', '_')}")
-    environment = environment or build_training_environment(preset, seed)
+    environment = environment or build_environment(preset, seed, TRAINING)
     learner: Learner = module.build_learner(preset, environment, seed)
     return learner
 
@@ -74,5 +73,5 @@ def build(
     Raises:
         UsageError, PresetError, EnvironmentFailed: as `build_learner`.
     """
-    learner = build_learner(choose_preset(preset, overrides), check_seed(seed), engine)
+    learner = build_learner(load_preset(preset, sections=overrides), check_seed(seed), engine)
     return learner.environment, learner.agent

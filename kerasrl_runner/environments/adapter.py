@@ -10,14 +10,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from kerasrl_runner.environments.observations import Encoder, zero_observation
+from kerasrl_runner.environments.observations import Encoder
 from kerasrl_runner.environments.rendering import prepare_window, to_rgb
 from kerasrl_runner.errors import EnvironmentFailed
 
 # Some simulators end the process when they give up or their window is closed: a training that
 # ends so must say why.
 _FAILURES = (Exception, SystemExit)
-_BOOLEANS = (bool, np.bool_)
 
 
 class KerasRLEnvironment:
@@ -47,6 +46,9 @@ class KerasRLEnvironment:
         if env.render_mode is not None:
             prepare_window()
         self.env = env
+        self.action_space: Any = env.action_space
+        self.observation_space: Any = env.observation_space
+        self.render_mode = env.render_mode
         self.encode = encode
         self.reward_scale = reward_scale
         self.seeds = seeds
@@ -64,25 +66,18 @@ class KerasRLEnvironment:
         self._first_action = int(getattr(env.action_space, "start", 0))
 
     @property
-    def action_space(self) -> Any:
-        return self.env.action_space
-
-    @property
-    def observation_space(self) -> Any:
-        return self.env.observation_space
-
-    @property
-    def render_mode(self) -> str | None:
-        return self.env.render_mode
-
-    @property
     def episode_seed(self) -> int | None:
         """The seed that the present episode was reset with."""
         return None if self.seeds is None else self.seeds(max(self.episode, 0))
 
     def example(self) -> Any:
-        """An observation of the network's shape and dtype, for building network and memory."""
-        observation = zero_observation(self.env.observation_space)
+        """An observation of the network's shape and dtype, for building network and memory.
+
+        Zeros, or a discrete space's first value. A random one would not do: in a space without
+        real bounds its values are so large that a network's output is not finite.
+        """
+        space = self.observation_space
+        observation = np.zeros(space.shape, space.dtype) + getattr(space, "start", 0)
         return observation if self.encode is None else self.encode(observation)
 
     def reset(self) -> Any:
@@ -142,14 +137,14 @@ class KerasRLEnvironment:
         Raises:
             EnvironmentFailed: the environment's own render fails.
         """
-        if self.env.render_mode is None:
+        if self.render_mode is None:
             warnings.warn(
                 "this environment was made without a render_mode and shows nothing; use "
                 'gymnasium.make(..., render_mode="human")',
                 stacklevel=2,
             )
             return None
-        if mode == "human" and self.env.render_mode == "human":
+        if mode == "human" and self.render_mode == "human":
             return None  # Gymnasium draws at each step by itself
         try:
             return self.env.render()
@@ -220,8 +215,8 @@ def _to_bool(name: str, value: Any) -> bool:
     Raises:
         ValueError: neither a boolean nor 0 or 1. Python would take "False" for true.
     """
-    if isinstance(value, _BOOLEANS):
-        return bool(value)
+    if isinstance(value, bool):
+        return value
     array = np.asarray(value)
     if array.size == 1 and array.dtype.kind in "biu" and array.item() in (0, 1):
         return bool(array.item())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -24,9 +22,10 @@ def build_environment(
 ) -> KerasRLEnvironment:
     """The preset's environment; episode k is reset with seed k of (seed, stream).
 
-    With render_mode "human" it draws in a window, whose caption says preset, episode and return.
+    `fit.nb_max_episode_steps` caps the episodes of the training's stream. With render_mode "human"
+    it draws in a window, whose caption says preset, episode and return.
     """
-    make_importable([Path(os.getcwd()), preset.folder])
+    make_importable(preset)
     env = make_environment(preset.env, render_mode)
     encode, _ = encoder(env.observation_space, preset.env.observation_scale)
     environment = KerasRLEnvironment(
@@ -34,6 +33,7 @@ def build_environment(
         encode=encode,
         reward_scale=preset.env.reward_scale,
         seeds=episode_seeds(seed, stream),
+        nb_max_episode_steps=preset.fit.nb_max_episode_steps if stream == TRAINING else None,
     )
     if render_mode == "human":
         environment.watchers.append(
@@ -42,15 +42,6 @@ def build_environment(
                 f"return {environment.episode_return:g}"
             )
         )
-    return environment
-
-
-def build_training_environment(
-    preset: Preset, seed: int, render_mode: str | None = None
-) -> KerasRLEnvironment:
-    """As `build_environment`, with the training's seeds and its cap on episodes."""
-    environment = build_environment(preset, seed, TRAINING, render_mode)
-    environment.nb_max_episode_steps = preset.fit.nb_max_episode_steps
     return environment
 
 
@@ -85,7 +76,12 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
         raise EnvironmentFailed(
             f"env.id: {env.id} cannot be made: {type(error).__name__}: {error}."
         ) from error
-    _check_actions(env.id, made)
+    if not isinstance(made.action_space, spaces.Discrete):
+        made.close()
+        raise PresetError(
+            f"env.id: {env.id} has actions {made.action_space}, and a DQN chooses among a few; "
+            f"expected Discrete(n). Wrap the environment in one that maps n integers to actions."
+        )
     return made
 
 
@@ -93,7 +89,7 @@ def check_rendering(preset: Preset, render_mode: str | None) -> None:
     """Raises EnvironmentFailed where the preset's environment does not offer the mode."""
     if render_mode is None:
         return
-    make_importable([Path(os.getcwd()), preset.folder])
+    make_importable(preset)
     made = make_environment(preset.env)
     offered = list(made.metadata.get("render_modes") or [])
     made.close()
@@ -102,13 +98,4 @@ def check_rendering(preset: Preset, render_mode: str | None) -> None:
             f"{preset.env.id} cannot be shown: it offers the render modes "
             f"{', '.join(offered) or 'none'}, and {render_mode} is needed. Leave out --visualize "
             f"and --video."
-        )
-
-
-def _check_actions(name: str, env: gymnasium.Env) -> None:
-    if not isinstance(env.action_space, spaces.Discrete):
-        env.close()
-        raise PresetError(
-            f"env.id: {name} has actions {env.action_space}, and a DQN chooses among a few; "
-            f"expected Discrete(n). Wrap the environment in one that maps n integers to actions."
         )

@@ -53,15 +53,6 @@ def encoder(
     )
 
 
-def zero_observation(space: Any) -> Any:
-    """An observation of the space's shape and dtype: zeros, or a discrete space's first value.
-
-    A random one would not do: in a space without real bounds its values are so large that a
-    network's output is not finite.
-    """
-    return np.zeros(space.shape, space.dtype) + getattr(space, "start", 0)
-
-
 def _to_one_hot(observation: Any, space: spaces.Space) -> np.ndarray:
     if not space.contains(observation):
         raise ValueError(f"expected a member of {space}, received {observation!r}")

@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 
-# Drivers of SDL that draw into memory.
-_WINDOWLESS = ("dummy", "offscreen", "evdev", "kmsdrm", "")
-
 
 def prepare_window() -> None:
     """Set what SDL reads from the process's environment variables before it opens a window.
@@ -41,7 +38,7 @@ def can_open_window() -> bool:
         pygame.display.quit()
     except Exception:  # pygame.error, or no pygame: environments that need it say so themselves
         return False
-    return driver.lower() not in _WINDOWLESS
+    return driver not in ("dummy", "offscreen")
 
 
 def set_window_caption(caption: str) -> None:

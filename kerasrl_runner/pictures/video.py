@@ -14,13 +14,11 @@ import numpy as np
 from kerasrl_runner.errors import RunError, UsageError
 from kerasrl_runner.files.atomic import replacing
 
-SUFFIXES = (".mp4", ".gif")
-
 
 def check_video_path(path: Path) -> None:
     """Raises UsageError for a suffix that is no video format of ours."""
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: expected a video file that ends in {' or '.join(SUFFIXES)}.")
+    if path.suffix not in (".mp4", ".gif"):
+        raise UsageError(f"{path}: expected a video file that ends in .mp4 or .gif.")
 
 
 @contextlib.contextmanager
@@ -31,10 +29,8 @@ def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray
     be played.
 
     Raises:
-        UsageError: an unknown suffix.
         RunError: the file cannot be written, or no frame was added.
     """
-    check_video_path(path)
     frames = 0
     with replacing(path) as temporary:
         temporary.touch()  # a folder that cannot be written to is noticed before anything is played
@@ -44,13 +40,16 @@ def video(path: Path, frames_per_second: float) -> Iterator[Callable[[np.ndarray
             writer = imageio.get_writer(gif, format=".gif", duration=duration, loop=0)
         else:
             # imageio would scale frames to multiples of 16; the codec needs even sizes alone.
-            writer = imageio.get_writer(temporary, fps=frames_per_second, macro_block_size=1)
+            even = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"]
+            writer = imageio.get_writer(
+                temporary, fps=frames_per_second, macro_block_size=1, output_params=even
+            )
 
         def add(frame: np.ndarray) -> None:
             nonlocal frames
             frames += 1
             try:
-                writer.append_data(_pad_to_even(frame))
+                writer.append_data(frame)
             except (OSError, RuntimeError) as error:  # ffmpeg is not there, or has ended
                 raise _encoder_failure(path) from error
 
@@ -77,9 +76,3 @@ def _encoder_failure(path: Path) -> RunError:
         f"cannot write {path}: ffmpeg ended before the video was complete. A full disk is the "
         f"usual cause; kerasrl-run doctor says whether ffmpeg works. A .gif needs no ffmpeg."
     )
-
-
-def _pad_to_even(frame: np.ndarray) -> np.ndarray:
-    """Repeat the last row or column where a size is odd."""
-    height, width = frame.shape[:2]
-    return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -17,29 +17,22 @@ def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
             f"a warm-up of {agent.nb_steps_warmup} is not below fit.nb_steps = {steps}: nothing "
             f"would be learned. Shorten the warm-up",
         )
-    if memory.limit < agent.batch_size:
+    needs = {
+        "agent.nb_steps_warmup": agent.nb_steps_warmup,
+        "agent.batch_size": agent.batch_size,
+        "memory.window_length + 2": memory.window_length + 2,
+    }
+    for name, entries in needs.items():
+        if memory.limit < entries:
+            yield (
+                "memory.limit",
+                f"a memory of {memory.limit} entries never holds the {entries} that learning "
+                f"waits for ({name}). Raise the limit, or lower that",
+            )
+    kind, policy = preset.policy.chosen
+    if policy.annealing_steps > steps:
         yield (
-            "memory.limit",
-            f"{memory.limit} entries cannot fill a batch of {agent.batch_size} "
-            f"(agent.batch_size). Raise the limit",
-        )
-    if memory.limit < memory.window_length + 2:
-        yield (
-            "memory.limit",
-            f"{memory.limit} entries are too few for windows of {memory.window_length}; expected "
-            f"at least {memory.window_length + 2}",
-        )
-    if memory.limit < agent.nb_steps_warmup:
-        yield (
-            "memory.limit",
-            f"{memory.limit} entries never reach the warm-up of {agent.nb_steps_warmup} "
-            f"(agent.nb_steps_warmup). Raise the limit or shorten the warm-up",
-        )
-    name, policy = preset.policy.chosen
-    annealing = policy.annealing_steps
-    if annealing > steps:
-        yield (
-            f"policy.{name}.nb_steps",
-            f"annealing over {annealing} steps is longer than fit.nb_steps = {steps}. Shorten it; "
-            f"--steps may cut a run short without a change of the preset",
+            f"policy.{kind}.nb_steps",
+            f"annealing over {policy.annealing_steps} steps is longer than fit.nb_steps = {steps}. "
+            f"Shorten it; --steps may cut a run short without a change of the preset",
         )

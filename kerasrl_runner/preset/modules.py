@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from kerasrl_runner.errors import PresetError
@@ -28,11 +27,14 @@ def _list_keys(value: Any) -> list[str]:
     return [key for part in value for key in _list_keys(part)] if isinstance(value, list) else []
 
 
-def make_importable(folders: Iterable[Path | None]) -> None:
-    """Let `module:` names find modules in these folders, after everything that is installed."""
-    for folder in folders:
-        if folder is not None and str(folder) not in sys.path:
-            sys.path.append(str(folder))
+def make_importable(preset: Preset) -> None:
+    """Let `module:` names find modules in the working folder and beside the preset.
+
+    They are searched after everything that is installed.
+    """
+    for folder in (os.getcwd(), str(preset.folder or "")):
+        if folder and folder not in sys.path:
+            sys.path.append(folder)
 
 
 def imported_class(spelling: str, base: type, key: str) -> Any:

@@ -48,11 +48,9 @@ REFUSED_KEYS = {
         "keras-rl then stores transitions that skip steps and cross episodes; every step is "
         "stored, leave it out"
     ),
-    "agent.delta_range": "keras-rl deprecated it; use delta_clip",
     "agent.processor": "scale by [env] observation_scale and reward_scale, or wrap the environment",
     "fit.action_repetition": "frame skip is a wrapper's job: put it into the environment",
     "fit.nb_max_start_steps": "random starts are a wrapper's job: put them into the environment",
-    "fit.start_step_policy": "random starts are a wrapper's job: put them into the environment",
     "fit.visualize": "use the option --visualize",
     "fit.callbacks": "call agent.fit yourself on what kerasrl_runner.build(preset) returns",
     "memory.ignore_episode_boundaries": "windows never cross episodes here; leave it out",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import tomllib
@@ -17,7 +16,6 @@ from pydantic import BaseModel, ValidationError
 from kerasrl_runner.errors import PresetError, nearest, shortened
 from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.preset.check import conflicts
-from kerasrl_runner.preset.lines import line_of
 from kerasrl_runner.preset.names import REFUSED_KEYS
 from kerasrl_runner.preset.schema import Preset
 
@@ -41,14 +39,15 @@ def known_presets() -> dict[str, Path]:
 
 
 def load_preset(
-    preset: str | Path,
+    preset: str | Path | Preset,
     overrides: Sequence[str] = (),
     sections: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Preset:
     """Read a shipped preset by name, or a preset file.
 
     Args:
-        preset: a name such as "cartpole", or a path that ends in ".toml".
+        preset: a name such as "cartpole", or a path that ends in ".toml"; a Preset is returned
+            as it is.
         overrides: "section.key=value" strings, the value spelled as in TOML (a bare word is a
             string), each typed by the same check as the file.
         sections: tables laid over the file's, such as {"agent": {"gamma": 0.95}}.
@@ -56,27 +55,23 @@ def load_preset(
     Raises:
         PresetError: no such preset; broken TOML; unknown key, wrong type, impossible value or
             combination. All problems are named, with file, line where known, and key.
+        TypeError: sections for a Preset.
     """
+    if isinstance(preset, Preset):
+        if sections:
+            raise TypeError("overrides go with a preset's name or file; build the Preset with them")
+        return preset
     path = _find_file(str(preset))
     data = _merge_tables(_read_with_base(path, ()), sections or {})
     changed: dict[str, str] = {}
     for override in overrides:
-        keys, value = _parse_override(override)
-        data = _merge_tables(data, _nest_keys(keys, value))
-        changed[".".join(keys)] = override
+        key, tables = _parse_override(override)
+        data = _merge_tables(data, tables)
+        changed[key] = override
     data.setdefault("name", path.stem)
     checked = _check_preset(data, path, _read_text(path), changed)
     checked._folder = path.resolve().parent
     return checked
-
-
-def choose_preset(preset: str | Path | Preset, sections: Mapping[str, Mapping[str, Any]]) -> Preset:
-    """The Preset itself, or the one that `load_preset` reads with these sections laid over it."""
-    if not isinstance(preset, Preset):
-        return load_preset(preset, sections=sections)
-    if sections:
-        raise TypeError("overrides go with a preset's name or file; build the Preset with them")
-    return preset
 
 
 def preset_from_toml(text: str, source: str = "preset") -> Preset:
@@ -94,9 +89,7 @@ def preset_to_toml(preset: Preset) -> str:
 
 def _find_file(preset: str) -> Path:
     if preset.endswith(".toml") or "/" in preset:
-        path = Path(preset)
-        with contextlib.suppress(RuntimeError):  # "~name" of a user who does not exist
-            path = path.expanduser()
+        path = Path(os.path.expanduser(preset))
         # os.path.isfile returns False where Path.is_file raises, as for a name that is too long.
         if path.suffix != ".toml" or not os.path.isfile(path):
             raise PresetError(
@@ -161,8 +154,8 @@ def _merge_tables(base: dict[str, Any], above: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def _parse_override(override: str) -> tuple[list[str], Any]:
-    """The key's parts and the value of "section.key=value"."""
+def _parse_override(override: str) -> tuple[str, dict[str, Any]]:
+    """("agent.gamma", {"agent": {"gamma": 0.95}}) for "agent.gamma=0.95"."""
     key, equals, text = override.partition("=")
     keys = [part.strip() for part in key.split(".")]
     if not equals or not all(keys):
@@ -175,14 +168,10 @@ def _parse_override(override: str) -> tuple[list[str], Any]:
     except (ValueError, RecursionError):  # not TOML, so it is a string without its quotes
         table = {}
     # A text with a line break may read as several keys; it is a string as well.
-    return keys, table["value"] if set(table) == {"value"} else text.strip()
-
-
-def _nest_keys(keys: list[str], value: Any) -> dict[str, Any]:
-    """{"agent": {"gamma": value}} for ["agent", "gamma"]."""
+    nested: Any = table["value"] if set(table) == {"value"} else text.strip()
     for key in reversed(keys):
-        value = {key: value}
-    return dict(value)
+        nested = {key: nested}
+    return ".".join(keys), nested
 
 
 def _check_preset(
@@ -215,15 +204,40 @@ def _find_source(key: str, path: Path, text: str, changed: Mapping[str, str]) ->
     for override_key, override in changed.items():
         if f"{key}.".startswith(f"{override_key}.") or f"{override_key}.".startswith(f"{key}."):
             return f"--set {shortened(override, 80)}"
-    line = line_of(text, key)
+    line = _find_line(key, text)
     return f"{path}, line {line}" if line else str(path)
+
+
+def _find_line(key: str, text: str) -> int | None:
+    """The 1-based line where `key` ("agent.gamma") or the nearest table above it is written.
+
+    None where no part of the key is in the text (a default, or an extended file's). tomllib does
+    not keep lines.
+    """
+    longest, line_of_longest = 0, None
+    table = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip().replace('"', "").replace(" ", "")
+        if line.startswith("["):
+            table = written = line.lstrip("[").partition("]")[0]
+        elif "=" in line:
+            written = f"{table}.{line.partition('=')[0]}".lstrip(".")
+        else:
+            continue
+        if f"{key}.".startswith(f"{written}.") and len(written) > longest:
+            longest, line_of_longest = len(written), number
+    return line_of_longest
 
 
 def _explain_error(error: Mapping[str, Any]) -> tuple[str, str]:
     """A pydantic error as (key, what was expected and received)."""
     path = [str(part) for part in error["loc"]]
     if error["type"] == "extra_forbidden":
-        return _explain_unknown_key(path)
+        key = ".".join(path)
+        if key in REFUSED_KEYS:
+            return key, f"not in a preset: {REFUSED_KEYS[key]}"
+        known = _list_known_keys(path[:-1])
+        return key, f"unknown key.{nearest(path[-1], known)} Known here: {', '.join(known)}"
     # pydantic adds the branch of a union, such as "int", which is no key of the file.
     key = ".".join(part for part in path if part not in ("int", "float") and "[" not in part)
     if error["type"] == "missing":
@@ -234,14 +248,6 @@ def _explain_error(error: Mapping[str, Any]) -> tuple[str, str]:
     for pydantics, tomls in _TOML_WORDS.items():
         message = re.sub(pydantics, tomls, message)
     return key, f"{message}, received {shortened(repr(error['input']), 80)}"
-
-
-def _explain_unknown_key(path: list[str]) -> tuple[str, str]:
-    key = ".".join(path)
-    if key in REFUSED_KEYS:
-        return key, f"not in a preset: {REFUSED_KEYS[key]}"
-    known = _list_known_keys(path[:-1])
-    return key, f"unknown key.{nearest(path[-1], known)} Known here: {', '.join(known)}"
 
 
 def _list_known_keys(section: Sequence[str]) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -20,14 +19,10 @@ from pydantic import (
 from kerasrl_runner.errors import nearest
 from kerasrl_runner.preset.names import KERAS_LAYERS, LEARNING_RATE_SCHEDULES, RESERVED_LAYER_NAMES
 
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
 _Probability = Annotated[float, Field(ge=0, le=1)]
-_Clip = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
-_Scale = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
+# TOML has lists, which a strict tuple would refuse.
+_Clip = Annotated[tuple[float, float], Field(strict=False)]
+_Scale = Annotated[tuple[float, ...], Field(strict=False)]
 
 
 class _Section(BaseModel):
@@ -44,13 +39,6 @@ class Env(_Section):
     kwargs: dict[str, Any] = {}
     observation_scale: float | _Scale = 1.0
     reward_scale: float = 1.0
-
-    @field_validator("reward_scale")
-    @classmethod
-    def _check_scale(cls, value: float) -> float:
-        if value == 0:
-            raise ValueError("a scale of 0 hides every reward; expected any other number")
-        return value
 
 
 class Layer(RootModel[dict[str, dict[str, Any]]]):
@@ -126,7 +114,7 @@ def _check_arguments(value: Any) -> None:
 class Model(_Section):
     """The layers between the observation and the Q head; both ends are added."""
 
-    layers: Annotated[tuple[Layer, ...], BeforeValidator(_as_tuple)]
+    layers: tuple[Layer, ...] = Field(strict=False)
 
     @model_validator(mode="after")
     def _no_name_twice(self) -> Model:
@@ -279,14 +267,12 @@ class Optimizer(_OneTable):
                 raise ValueError(f"{key}: expected a number, received {value!r}")
         rate = self.chosen[1].get("learning_rate", 1e-3)
         if isinstance(rate, dict):
-            known = [name for name in rate if name in LEARNING_RATE_SCHEDULES]
-            if len(rate) != 1 or len(known) != 1 or not isinstance(rate[known[0]], dict):
-                wrong = next((name for name in rate if name not in known), "")
-                hint = nearest(wrong, list(LEARNING_RATE_SCHEDULES))
+            kind = ", ".join(rate) or "nothing"
+            if kind not in LEARNING_RATE_SCHEDULES or not isinstance(rate[kind], dict):
                 raise ValueError(
                     f"learning_rate: expected a number or a table of one of "
-                    f"{', '.join(LEARNING_RATE_SCHEDULES)}; received "
-                    f"{', '.join(rate) or 'nothing'}.{hint}"
+                    f"{', '.join(LEARNING_RATE_SCHEDULES)}; received {kind}."
+                    f"{nearest(kind, list(LEARNING_RATE_SCHEDULES))}"
                 )
         elif isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e6:
             raise ValueError(

@@ -14,8 +14,8 @@ import numpy as np
 from kerasrl_runner.engines import build_learner
 from kerasrl_runner.engines.learner import Learner, Listener, StepEvent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.make import build_environment, build_training_environment
-from kerasrl_runner.environments.seeds import EVALUATION
+from kerasrl_runner.environments.make import build_environment
+from kerasrl_runner.environments.seeds import EVALUATION, TRAINING
 from kerasrl_runner.errors import EnvironmentFailed, RunnerError, TrainingDiverged
 from kerasrl_runner.files.checkpoint import Checkpoint, copy_file
 from kerasrl_runner.files.run_directory import RunDirectory
@@ -71,7 +71,8 @@ class Run(Listener):
         self._console = console
         preset, seed, path = settings.preset, settings.seed, settings.initial_weights
         initial_weights = None if path is None else read_weights(path)
-        environment = build_training_environment(preset, seed, "human" if console.render else None)
+        render_mode = "human" if console.render else None
+        environment = build_environment(preset, seed, TRAINING, render_mode)
         self.learner: Learner = build_learner(preset, seed, settings.engine, environment)
         self.learner.prepare()
         if initial_weights is not None:

@@ -81,7 +81,7 @@ def find_subject(
     """
     if run is not None and weights is not None:
         raise UsageError("--run and --weights both say what to test; give one of them.")
-    named = preset if preset is None or isinstance(preset, Preset) else load_preset(preset)
+    named = None if preset is None else load_preset(preset)
     if weights is not None:
         path = Path(weights)
         subject = _read_subject(path, named, f"the weights {path}", None)

@@ -11,8 +11,7 @@ from kerasrl_runner.errors import RunError, UsageError, whole_number
 from kerasrl_runner.files.lock import locked
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, new_run
 from kerasrl_runner.files.run_record import RunRecord
-from kerasrl_runner.preset import Preset, preset_from_toml, preset_to_toml
-from kerasrl_runner.preset.read import choose_preset
+from kerasrl_runner.preset import Preset, load_preset, preset_from_toml, preset_to_toml
 from kerasrl_runner.runs.provenance import versions
 from kerasrl_runner.runs.run import FitResult, Run, result_of
 from kerasrl_runner.runs.settings import CHECKPOINT_EVERY, Console, RunSettings
@@ -53,7 +52,7 @@ def fit(
             begun, the run's status is `failed` and its best weights are kept.
         KeyboardInterrupt: Ctrl-C, after weights, logs and record were written.
     """
-    chosen = choose_preset(preset, overrides)
+    chosen = load_preset(preset, sections=overrides)
     settings = RunSettings(
         preset=chosen,
         steps=chosen.fit.nb_steps if steps is None else steps,

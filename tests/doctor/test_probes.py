@@ -8,8 +8,6 @@ import pytest
 from fakes import HANG, assert_ended, fake_module
 
 from kerasrl_runner.doctor import probes
-from kerasrl_runner.doctor.children import IMPORTING, TRAINING
-from kerasrl_runner.doctor.versions import Tried
 
 SEGFAULT = "import ctypes; ctypes.string_at(0)"
 WRAPPED = """
@@ -44,20 +42,18 @@ def fake(tmp_path, monkeypatch):
 )
 def test_a_tensorflow_that_crashes_or_hangs_is_a_finding(fake, code, found, remedy):
     fake("tensorflow", code)
-    finding = probes.check_training(Tried(), limit_seconds=2 if code == HANG else 60)
+    finding = probes.check_training({}, limit_seconds=2 if code == HANG else 60)
     assert finding.status == "broken"
     assert finding.found.startswith(f"importing TensorFlow and keras-rl: {found}")
     assert remedy in str(finding.remedy)
 
 
 def test_a_training_that_fails_later_says_why_in_the_words_of_the_command(monkeypatch):
-    ended = probes.Ended("UsageError: KERASRL_THREADS: expected", [IMPORTING, TRAINING])
+    ended = probes.Ended("UsageError: KERASRL_THREADS: expected", ["training cartpole"])
     monkeypatch.setattr(probes, "run_child", lambda *arguments, **options: ended)
-    assert probes.check_training(Tried(), limit_seconds=1) == (
-        "broken",
-        "training cartpole: UsageError: KERASRL_THREADS: expected",
-        "Repair what this and the lines above name, then run kerasrl-run doctor again.",
-    )
+    status, found, remedy = probes.check_training({}, limit_seconds=1)
+    assert (status, found) == ("broken", "training cartpole: UsageError: KERASRL_THREADS: expected")
+    assert str(remedy).startswith("Repair what this and the lines above name.")
 
 
 def test_a_window_is_opened_after_tensorflow_whose_libraries_may_crash_it(fake, monkeypatch):
@@ -86,10 +82,8 @@ def test_an_encoder_that_hangs_is_stopped_with_its_program(tmp_path, monkeypatch
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
     status, found, remedy = probes.check_encoder(limit_seconds=3)
     assert status == "broken"
-    assert found == (
-        f"no video can be written by IMAGEIO_FFMPEG_EXE={program}: no answer within 3 s"
-    )
-    assert str(remedy).startswith("unset IMAGEIO_FFMPEG_EXE")
+    assert found == "no video can be written: no answer within 3 s"
+    assert "a .gif needs no ffmpeg" in str(remedy)
     assert_ended(int(note.read_text()))
 
 

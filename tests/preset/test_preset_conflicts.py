@@ -24,15 +24,18 @@ CONFLICTS = {
     ),
     "a memory smaller than a batch": (
         "[agent]\nnb_steps_warmup = 10\n[memory]\nlimit = 31\n",
-        "line 12: memory.limit: 31 entries cannot fill a batch of 32",
+        "line 12: memory.limit: a memory of 31 entries never holds the 32 that learning waits for "
+        "(agent.batch_size)",
     ),
     "a memory smaller than its windows": (
         "[agent]\nnb_steps_warmup = 1\nbatch_size = 1\n[memory]\nlimit = 5\nwindow_length = 4\n",
-        "line 13: memory.limit: 5 entries are too few for windows of 4; expected at least 6",
+        "line 13: memory.limit: a memory of 5 entries never holds the 6 that learning waits for "
+        "(memory.window_length + 2)",
     ),
     "a memory that never holds the warm-up": (
         "[memory]\nlimit = 999\n",
-        "line 10: memory.limit: 999 entries never reach the warm-up of 1000",
+        "line 10: memory.limit: a memory of 999 entries never holds the 1000 that learning "
+        "waits for (agent.nb_steps_warmup)",
     ),
     "annealing longer than the run": (
         ANNEALING,

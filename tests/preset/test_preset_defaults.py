@@ -85,7 +85,6 @@ WRONG = {
     "agent.delta_clip=-1.0": "expected greater than 0, received -1.0",
     "agent.dueling_type=sum": "expected 'avg', 'max' or 'naive', received 'sum'",
     "agent.enable_double_dqn=1": "expected a boolean, received 1",
-    "env.reward_scale=0": "a scale of 0 hides every reward",
     "env.max_episode_steps=0": "expected greater than or equal to 1, received 0",
     "fit.nb_steps=-5": "expected greater than or equal to 1, received -5",
     "test.nb_episodes=0": "expected greater than or equal to 1, received 0",
