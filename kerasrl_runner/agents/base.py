@@ -247,7 +247,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
                 self.update_target_model_hard()
 
     def prepare_learning(self) -> None:
-        """Make what the first update needs: nothing, where a subclass does not say otherwise."""
+        """Make what the first update needs; a subclass has something to make, or not."""
 
     def variables(self) -> dict[str, np.ndarray]:
         """Copies of all that the next update depends on: weights and optimizer state."""
@@ -280,7 +280,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         if not isinstance(self.memory, SequentialMemory):
             raise ValueError(
                 f"{self.memory} cannot tell a time limit from a terminal state; use the "
-                f"SequentialMemory of kerasrl_runner.vendor"
+                f"SequentialMemory of kerasrl_runner.keras_rl"
             )
         if self.memory_interval != 1:
             raise ValueError(f"memory_interval={self.memory_interval} skips steps; expected 1")
