@@ -247,7 +247,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
                 self.update_target_model_hard()
 
     def prepare_learning(self) -> None:
-        """Make what the first update needs; a subclass has something to make, or not."""
+        """Make ahead what the first update would make; there is nothing to make here."""
 
     def variables(self) -> dict[str, np.ndarray]:
         """Copies of all that the next update depends on: weights and optimizer state."""
