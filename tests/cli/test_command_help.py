@@ -37,11 +37,6 @@ def test_a_shown_preset_is_the_resolved_one(invoke):
     assert preset_from_toml(outcome.stdout) == load_preset("cartpole", ["agent.gamma=0.5"])
 
 
-def test_a_file_is_shown_as_well(invoke, write_preset):
-    path = write_preset()
-    assert preset_from_toml(invoke("presets", "show", path).stdout) == load_preset(path)
-
-
 @pytest.mark.parametrize("arguments", [[], ["presets"]])
 def test_without_a_command_there_is_the_help_and_exit_code_2(invoke, arguments):
     outcome = invoke(*arguments)
