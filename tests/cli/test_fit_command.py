@@ -20,8 +20,6 @@ SHORT = {
     "evaluate.nb_max_episode_steps": 50,
 }
 SETTINGS = [word for key, value in SHORT.items() for word in ("--set", f"{key}={value}")]
-
-
 PRESETS = list(known_presets())
 
 
@@ -56,13 +54,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_ends_well_and_is_quiet_where_nobody_watches(finished):
-    _, _, outcome = finished
-    assert (outcome.code, outcome.stderr) == (0, "")
-
-
 def test_json_is_one_object_of_these_keys(finished):
     name, folder, outcome = finished
+    assert (outcome.code, outcome.stderr) == (0, "")
     said = outcome.json
     assert set(said) == {
         "run", "status", "preset", "engine", "seed", "env_steps", "episodes", "wall_seconds",
@@ -71,20 +65,15 @@ def test_json_is_one_object_of_these_keys(finished):
     assert (said["status"], said["preset"], said["engine"]) == ("finished", name, "compiled")
     assert (said["seed"], said["env_steps"]) == (3, 300)
     assert said["env_steps_per_second"] > 0
-    assert said["wall_seconds"] > 0
     (path,) = (folder / "runs").iterdir()
     assert (said["run"], said["weights"]) == (f"runs/{path.name}", f"runs/{path.name}/weights.h5")
-    assert set(said["best"]) == {"weights", "mean_return", "env_steps"}
-    assert said["best"]["weights"] == f"runs/{path.name}/best.h5"
-    assert said["best"]["env_steps"] in (150, 300)
-
-
-def test_the_run_directory_holds_these_files(finished):
-    _, folder, outcome = finished
-    assert {path.name for path in (folder / outcome.json["run"]).iterdir()} == {
+    assert {file.name for file in path.iterdir()} == {
         "preset.toml", "run.json", "run.lock", "log.csv", "evaluation.csv", "weights.h5",
         "best.h5", "checkpoint",
     }  # fmt: skip
+    assert set(said["best"]) == {"weights", "mean_return", "env_steps"}
+    assert said["best"]["weights"] == f"runs/{path.name}/best.h5"
+    assert said["best"]["env_steps"] in (150, 300)
 
 
 def test_the_record_says_where_the_result_comes_from(finished):
@@ -97,10 +86,6 @@ def test_the_record_says_where_the_result_comes_from(finished):
     assert {"python", "tensorflow", "keras-rl2", "gymnasium"} <= set(record["versions"])
     assert set(record["hardware"]) == {"machine", "system", "cores"}
     assert record["best"] == {**outcome.json["best"], "weights": "best.h5"}
-
-
-def test_the_resolved_preset_reads_back_equal(finished):
-    name, folder, outcome = finished
     text = (folder / outcome.json["run"] / "preset.toml").read_text()
     assert preset_from_toml(text) == load_preset(name, [f"{k}={v}" for k, v in SHORT.items()])
 
@@ -136,11 +121,8 @@ def test_the_weights_describe_themselves(finished):
     weights = read_weights(folder / outcome.json["weights"])
     attributes = weights.attributes
     assert preset_from_toml(attributes["preset"]).name == name
-    assert (attributes["engine"], attributes["seed"], attributes["env_steps"]) == (
-        "compiled",
-        3,
-        300,
-    )
+    assert (attributes["engine"], attributes["seed"]) == ("compiled", 3)
+    assert attributes["env_steps"] == 300
     assert weights.config is not None
     assert weights.config["config"]["layers"][0]["config"]["batch_input_shape"] == [None, 1, 4]
     assert "tensorflow" in attributes["versions"]

@@ -65,17 +65,11 @@ def outcomes(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_trains(outcomes, name):
-    fit, _ = outcomes[name]
-    assert fit.code == 0, fit.stderr
+def test_trains_and_its_newest_run_is_tested(outcomes, name):
+    fit, test = outcomes[name]
+    assert (fit.code, test.code) == (0, 0), fit.stderr + test.stderr
     assert (fit.json["status"], fit.json["env_steps"]) == ("finished", 150)
     assert fit.json["best"]["env_steps"] in (100, 150)
-
-
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_its_newest_run_is_tested(outcomes, name):
-    fit, test = outcomes[name]
-    assert test.code == 0, test.stderr
     assert test.json["weights"] == fit.json["best"]["weights"]
     assert len(test.json["episodes"]) == 2
 

@@ -20,7 +20,6 @@ DISCRETE = ["env.observation_scale=1.0", "env.max_episode_steps=9"]
 # File name -> preset, overrides and the shape of a state.
 CASES = {
     **{f"{name}.h5": (name, SHORT, None) for name in known_presets()},
-    "window of 2.h5": ("cartpole", [*SHORT, *WINDOW], (2, 4)),
     'the agent\'s "best".h5': ("cartpole", SHORT, (1, 4)),
     "taxi.h5": ("cartpole-kerasrl", ["env.id=Taxi-v4", *SHORT, *WINDOW, *DISCRETE], (2, 500)),
     "lake.h5": (

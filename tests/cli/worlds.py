@@ -31,10 +31,6 @@ class RaisesWhenMade(Endless):
         raise RuntimeError("no port is free")
 
 
-class DictObservations(Endless):
-    observation_space = spaces.Dict({"camera": spaces.Box(0, 1, (2,), np.float32)})
-
-
 class Corridor(Endless):
     """Five cells; walking right to the end gives 1."""
 
@@ -66,7 +62,7 @@ class Printing(Corridor):
         return np.array([observation], np.float64), *others
 
 
-WORLDS = [Endless, RaisesWhenMade, DictObservations, Corridor, Printing]
+WORLDS = [Endless, RaisesWhenMade, Corridor, Printing]
 
 for world in WORLDS:
     gymnasium.register(
