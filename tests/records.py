@@ -18,7 +18,6 @@ RECORD: dict[str, Any] = {
     "steps": 5000,
     "checkpoint_every": 5000,
     "started": "2026-01-01T10:00:00.000000+00:00",
-    "process": 1,
     "versions": {},
     "hardware": {},
     "threads": {},

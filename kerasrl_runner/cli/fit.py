@@ -75,7 +75,8 @@ def command(
     from kerasrl_runner.cli.signals import stopping
     from kerasrl_runner.environments.make import check_rendering
     from kerasrl_runner.environments.rendering import can_open_window
-    from kerasrl_runner.runs.settings import Console, RunSettings
+    from kerasrl_runner.runs.host import Console
+    from kerasrl_runner.runs.settings import RunSettings
     from kerasrl_runner.runs.training import begin_run, continue_run
 
     def say(message: str) -> None:

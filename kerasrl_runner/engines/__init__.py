@@ -17,27 +17,21 @@ from kerasrl_runner.preset import Preset, load_preset
 _KERAS_PACKAGES = ("numpy", "gymnasium", "tensorflow", "tf-keras", "keras-rl2")
 # Each engine with the packages whose other versions may compute other numbers. Its module has
 # `build_learner`, of (preset, environment, seed).
-_ENGINES = {
+ENGINES = {
     "compiled": _KERAS_PACKAGES,
     "keras-rl": _KERAS_PACKAGES,
     "reference": ("numpy", "gymnasium"),
 }
-ENGINES = tuple(_ENGINES)
-DEFAULT_ENGINE = ENGINES[0]
+DEFAULT_ENGINE = "compiled"
 
 
 def check_engine(name: str) -> None:
     """Raises UsageError for a name that is no engine's."""
-    if name not in _ENGINES:
+    if name not in ENGINES:
         raise UsageError(
             f'there is no engine "{name}".{nearest(str(name), list(ENGINES))} '
             f"Known: {', '.join(ENGINES)}."
         )
-
-
-def packages_of(engine: str) -> tuple[str, ...]:
-    """The packages whose versions decide what the engine computes."""
-    return _ENGINES[engine]
 
 
 def build_learner(

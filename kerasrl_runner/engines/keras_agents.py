@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.agents.base import BaseDQNAgent
-from kerasrl_runner.engines.learner import EventSource, Listener, TrainingState
+from kerasrl_runner.engines.learner import Learner, Listener, TrainingState
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.observations import encoder
 from kerasrl_runner.errors import PresetError, UsageError
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
@@ -48,17 +47,6 @@ _POLICIES = {
 }
 
 
-def build_model(preset: Preset, environment: KerasRLEnvironment) -> Any:
-    """The preset's Sequential from states [B, W, *observation] to Q values [B, A]."""
-    _, shape = encoder(environment.observation_space, preset.env.observation_scale)
-    return build_q_network(
-        [(layer.name, layer.arguments) for layer in preset.model.layers],
-        (preset.memory.window_length, *shape),
-        int(environment.action_space.n),
-        preset.agent.dueling_type if preset.agent.enable_dueling_network else None,
-    )
-
-
 def build_keras_agent(
     agent_class: Callable[..., BaseDQNAgent],
     preset: Preset,
@@ -78,9 +66,16 @@ def build_keras_agent(
     memory = SequentialMemory(
         preset.memory.limit, preset.memory.window_length, generator=np.random.default_rng(seed)
     )
-    memory.reserve(environment.example())
+    example = environment.example()
+    memory.reserve(example)
+    network = build_q_network(
+        [(layer.name, layer.arguments) for layer in preset.model.layers],
+        (preset.memory.window_length, *example.shape),
+        int(environment.action_space.n),
+        settings.dueling_type if settings.enable_dueling_network else None,
+    )
     agent = agent_class(
-        build_model(preset, environment),
+        network,
         policy=_build_policy(preset.policy),
         enable_double_dqn=settings.enable_double_dqn,
         nb_actions=int(environment.action_space.n),
@@ -97,7 +92,7 @@ def build_keras_agent(
     optimizer = build_optimizer(name, arguments)
     try:
         agent.compile(optimizer)
-        agent.compute_q_values(memory.get_recent_state(environment.example()))
+        agent.compute_q_values(memory.get_recent_state(example))
     except (TypeError, ValueError) as error:  # Keras finds some wrong arguments only in use.
         raise PresetError(f"optimizer.{name} or model.layers: {error}") from error
     return agent
@@ -127,18 +122,19 @@ def _build_policy(policy: Policy) -> Any:
     return _POLICIES[name](**built)
 
 
-class KerasLearner(EventSource):
-    """A DQNAgent of the engines `compiled` and `keras-rl`; satisfies `Learner`."""
+class KerasLearner(Learner):
+    """A DQNAgent of the engines `compiled` and `keras-rl`."""
+
+    agent: BaseDQNAgent
+    replay: SequentialMemory
 
     def __init__(self, environment: KerasRLEnvironment, agent: BaseDQNAgent) -> None:
-        super().__init__(environment)
-        self.replay: SequentialMemory = agent.memory
-        self.window_length: int = agent.memory.window_length
+        super().__init__(environment, agent)
+        self.replay = agent.memory
         self.threads = {  # 0 is TensorFlow's own choice.
             "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
             "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
         }
-        self.agent = agent
 
     @property
     def stop_training(self) -> bool:
@@ -152,10 +148,6 @@ class KerasLearner(EventSource):
     def env_steps(self) -> int:
         return self.agent.step
 
-    @property
-    def interrupted(self) -> bool:
-        return self.agent.interrupted
-
     def q_values(self, state: list[np.ndarray]) -> np.ndarray:
         return self.agent.compute_q_values(state)
 
@@ -166,6 +158,7 @@ class KerasLearner(EventSource):
         remaining = env_steps - self.env_steps
         self.listeners = listeners
         self.agent.fit(self.environment, remaining, callbacks=[_EventCallback(self)], verbose=0)
+        self.interrupted = self.agent.interrupted
 
     def test(self, episodes: int, max_episode_steps: int) -> None:
         self.agent.test(
@@ -175,6 +168,7 @@ class KerasLearner(EventSource):
             nb_max_episode_steps=max_episode_steps,
             verbose=0,
         )
+        self.interrupted = self.agent.interrupted
 
     def exported_weights(self) -> WeightsFile:
         return self.agent.exported_weights()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,12 +47,53 @@ class Listener:
         """After the run, however it ended."""
 
 
-class EventSource:
-    """Sends the events of the training in an environment to its listeners."""
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything beside the replay memory's entries that the next env step depends on.
 
-    def __init__(self, environment: KerasRLEnvironment) -> None:
+    `scalars` is JSON as it stands: counters and random streams.
+    """
+
+    arrays: dict[str, np.ndarray]
+    scalars: dict[str, Any]
+
+
+class ReplayEntries(Protocol):
+    """A replay memory as a row of entries, the newest of which it holds."""
+
+    @property
+    def appended(self) -> int:
+        """Entries ever stored; the memory holds those from `appended - nb_entries` on."""
+
+    @property
+    def capacity(self) -> int:
+        """Entries that it can hold."""
+
+    def entries(self, first: int) -> dict[str, np.ndarray]:
+        """Copies of the entries [first, appended), oldest first, column by column [N, ...]."""
+
+    def refill(self, appended: int, entries: dict[str, np.ndarray]) -> None:
+        """Hold just these entries, the last of which was the `appended`th ever stored.
+
+        Raises:
+            ValueError: columns of other names, shapes or dtypes.
+        """
+
+
+class Learner(abc.ABC):
+    """One engine's agent in one environment, as a run sees it: what each engine does its own way,
+    and the events of the training, which it sends to its listeners."""
+
+    replay: ReplayEntries
+    threads: dict[str, int]  # TensorFlow's; empty where there is no TensorFlow
+    stop_training: bool  # ends `train` and `test` at the next step
+    interrupted = False  # whether Ctrl-C ended the last `train` or `test`
+
+    def __init__(self, environment: KerasRLEnvironment, agent: Any) -> None:
         self.environment = environment
-        self.episodes = 0  # that ended so far
+        self.agent = agent
+        self.window_length: int = agent.memory.window_length  # observations that make a state
+        self.episodes = 0  # of the training that ended so far
         self.listeners: Sequence[Listener] = ()
         self._losses: list[float] = []  # of the open episode's learn steps
 
@@ -80,72 +122,12 @@ class EventSource:
         for listener in self.listeners:
             listener.on_episode(event)
 
-
-@dataclass(frozen=True)
-class TrainingState:
-    """Everything beside the replay memory's entries that the next env step depends on.
-
-    `scalars` is JSON as it stands: counters and random streams.
-    """
-
-    arrays: dict[str, np.ndarray]
-    scalars: dict[str, Any] = field(default_factory=dict)
-
-
-class ReplayEntries(Protocol):
-    """A replay memory as a row of entries, the newest of which it holds."""
-
     @property
-    def appended(self) -> int:
-        """Entries ever stored; the memory holds those from `appended - nb_entries` on."""
-
-    @property
-    def capacity(self) -> int:
-        """Entries that it can hold."""
-
-    def entries(self, first: int) -> dict[str, np.ndarray]:
-        """Copies of the entries [first, appended), oldest first, column by column [N, ...]."""
-
-    def refill(self, appended: int, entries: dict[str, np.ndarray]) -> None:
-        """Hold just these entries, the last of which was the `appended`th ever stored.
-
-        Raises:
-            ValueError: columns of other names, shapes or dtypes.
-        """
-
-
-class Learner(Protocol):
-    """One engine's agent in one environment, as a run sees it."""
-
-    environment: KerasRLEnvironment
-    agent: Any
-    #: Ends `train` at the next step.
-    stop_training: bool
-
-    @property
-    def window_length(self) -> int:
-        """Observations that make a state."""
-
-    @property
+    @abc.abstractmethod
     def env_steps(self) -> int:
         """Env steps of the training so far."""
 
-    @property
-    def episodes(self) -> int:
-        """Episodes of the training that ended so far."""
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the last `train`."""
-
-    @property
-    def replay(self) -> ReplayEntries:
-        """The replay memory."""
-
-    @property
-    def threads(self) -> dict[str, int]:
-        """TensorFlow's threads, empty where there is no TensorFlow."""
-
+    @abc.abstractmethod
     def q_values(self, state: list[np.ndarray]) -> np.ndarray:
         """Q values [A] of a window of W observations.
 
@@ -153,30 +135,36 @@ class Learner(Protocol):
             TrainingDiverged: they are NaN or infinite.
         """
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  most engines need nothing
         """Make what the first update needs, which may take seconds without heeding a signal."""
 
+    @abc.abstractmethod
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
         """Train until `env_steps` env steps in all were done, or `stop_training`.
 
         Ctrl-C ends it too: `interrupted` then, and the weights are those of whole updates.
         """
 
+    @abc.abstractmethod
     def test(self, episodes: int, max_episode_steps: int) -> None:
         """Play greedy episodes in `environment`, each of a capped length (D22).
 
-        Ends early at `stop_training`. The environment's watchers follow what is played.
+        The environment's watchers follow what is played.
         """
 
+    @abc.abstractmethod
     def exported_weights(self) -> WeightsFile:
         """The online network's configuration and weights, for raw observations."""
 
+    @abc.abstractmethod
     def set_weights(self, weights: WeightsFile) -> None:
         """Put weights into the online and the target network. Raises WeightsError."""
 
+    @abc.abstractmethod
     def state(self) -> TrainingState:
         """What a checkpoint keeps. Between two episodes alone."""
 
+    @abc.abstractmethod
     def restore(self, state: TrainingState) -> None:
         """Go on from `state`; the replay memory is refilled apart from it.
 

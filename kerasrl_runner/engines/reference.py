@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.engines.greedy import play
-from kerasrl_runner.engines.learner import EventSource, Listener, TrainingState
+from kerasrl_runner.engines.learner import Learner, Listener, TrainingState
 from kerasrl_runner.engines.reference_agent import build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.errors import TrainingDiverged, diverged
+from kerasrl_runner.errors import diverged
 from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference import loop
 from kerasrl_runner.reference.agent import Agent
+from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.weights.file import WeightsFile
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
@@ -28,20 +29,18 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
     return ReferenceLearner(preset, environment, build_agent(preset, environment, seed))
 
 
-class ReferenceLearner(EventSource):
-    """reference.agent.Agent in the project's environment; satisfies `Learner`."""
+class ReferenceLearner(Learner):
+    """reference.agent.Agent in the project's environment."""
 
-    threads: dict[str, int] = {}  # noqa: RUF012  never changed
+    agent: Agent
 
     def __init__(self, preset: Preset, environment: KerasRLEnvironment, agent: Agent) -> None:
-        super().__init__(environment)
-        self.window_length = agent.memory.window_length
+        super().__init__(environment, agent)
+        self.threads = {}
         self.stop_training = False
-        self.interrupted = False
-        self.replay = _Entries(agent)
+        self.replay = _Entries(agent.memory)
         self._preset = preset
         self._observation_shape = environment.example().shape
-        self.agent = agent
 
     @property
     def env_steps(self) -> int:
@@ -50,11 +49,8 @@ class ReferenceLearner(EventSource):
     def q_values(self, state: list[np.ndarray]) -> np.ndarray:
         q_values = self.agent.q_values(state)
         if not math.isfinite(q_values.sum()):
-            raise self._diverged(f"the Q values became {q_values}")
+            raise diverged(f"the Q values became {q_values}", self.env_steps)
         return q_values
-
-    def prepare(self) -> None:
-        pass
 
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
         self.stop_training = self.interrupted = False
@@ -103,14 +99,10 @@ class ReferenceLearner(EventSource):
     def restore(self, state: TrainingState) -> None:
         agent, scalars = self.agent, state.scalars
         arrays = dict(state.arrays)
-        shape = agent.online_network.parameters.shape
-        if any(array.shape != shape for array in arrays.values()):
-            raise ValueError(f"expected arrays of {shape}")
         agent.online_network.parameters[...] = arrays.pop("online")
         agent.target_network.parameters[...] = arrays.pop("target")
         agent.optimizer.slots = {
-            name.removeprefix("optimizer/"): array.astype(agent.network.dtype)
-            for name, array in arrays.items()
+            name.removeprefix("optimizer/"): array for name, array in arrays.items()
         }
         agent.env_step, agent.episode = int(scalars["env_step"]), int(scalars["episode"])
         self.episodes = agent.episode
@@ -121,31 +113,22 @@ class ReferenceLearner(EventSource):
     def _train(self, env_steps: int) -> None:
         seeds = self.environment.seeds
         assert seeds is not None
+        policy: Any = self.agent.policy  # Each kind has an epsilon.
         events = loop.train(_FiveValues(self.environment), self.agent, seeds)
         with contextlib.closing(events):
             for event in events:
                 if isinstance(event, loop.StepEvent):
-                    self._send_step(event)
+                    loss = None if event.learned is None else event.learned.loss
+                    if loss is not None and not math.isfinite(loss):
+                        raise diverged(f"the loss became {loss}", self.env_steps)
+                    self.send_step(event.env_step, loss)
                     if event.terminated or event.truncated:
                         continue  # The event of its episode's end comes next.
                 else:
-                    self.send_episode(event.env_step, self._epsilon())
+                    epsilon = float(policy.epsilon(event.env_step - 1))  # the newest step's
+                    self.send_episode(event.env_step, epsilon)
                 if self.stop_training or event.env_step >= env_steps:
                     break
-
-    def _send_step(self, event: loop.StepEvent) -> None:
-        loss = None if event.learned is None else event.learned.loss
-        if loss is not None and not math.isfinite(loss):
-            raise self._diverged(f"the loss became {loss}")
-        self.send_step(event.env_step, loss)
-
-    def _epsilon(self) -> float | None:
-        """The epsilon of the newest step, or None where the policy has none."""
-        schedule = getattr(self.agent.policy, "epsilon", None)
-        return None if schedule is None else float(schedule(self.env_steps - 1))
-
-    def _diverged(self, what: str) -> TrainingDiverged:
-        return diverged(what, self.env_steps)
 
 
 class _FiveValues:
@@ -168,16 +151,13 @@ class _FiveValues:
 class _Entries:
     """The reference replay memory as a row of entries."""
 
-    def __init__(self, agent: Agent) -> None:
-        self._memory = agent.memory
+    def __init__(self, memory: ReplayMemory) -> None:
+        self._memory = memory
+        self.capacity = memory.capacity
 
     @property
     def appended(self) -> int:
         return self._memory.appended
-
-    @property
-    def capacity(self) -> int:
-        return self._memory.capacity
 
     def entries(self, first: int) -> dict[str, np.ndarray]:
         at = np.arange(first, self.appended) % self.capacity  # [N]

@@ -12,6 +12,18 @@ from kerasrl_runner.errors import RunError
 
 
 @contextlib.contextmanager
+def explain_writing(path: Path) -> Iterator[None]:
+    """Raises RunError that names `path` where the system does not let it be written."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path}: {error.strerror or error}. Free some space, let it be written "
+            f"to, or choose another folder."
+        ) from error
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; on leaving without an error it replaces `path`.
 
@@ -21,24 +33,18 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunError: the folder or the file cannot be written.
     """
-    temporary = None
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _flush_folder(path.parent)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error.strerror or error}. Choose a folder that can be "
-            f"written to and has free space."
-        ) from error
+        with explain_writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _flush_folder(path.parent)
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def leftovers(path: Path) -> list[Path]:

@@ -34,7 +34,6 @@ class RunRecord(_Strict):
     steps: int  # env steps that the run was asked for, in all
     checkpoint_every: int  # env steps; 0: no checkpoints
     started: str  # ISO 8601 in UTC, so that sorting texts sorts times
-    process: int
     versions: dict[str, str]
     earlier_versions: list[dict[str, str]] = []  # of processes before, where they differed
     hardware: dict[str, Any]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import os
-import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from kerasrl_runner.engines.learner import EpisodeEvent, Listener, StepEvent
-from kerasrl_runner.errors import RunError
+from kerasrl_runner.files.atomic import explain_writing
 
 
 class CsvFile:
@@ -28,7 +26,7 @@ class CsvFile:
     def __init__(self, path: Path, header: Sequence[str]) -> None:
         """Begin the file, or go on where an earlier process of the same run left it."""
         self._path = path
-        with self._explained():
+        with explain_writing(path):
             self._file = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
         if self._file.tell() == 0:
@@ -36,30 +34,20 @@ class CsvFile:
 
     def write(self, row: Sequence[Any]) -> None:
         """Add a row."""
-        with self._explained():
+        with explain_writing(self._path):
             self._writer.writerow(row)
             self._file.flush()
 
     def synced_size(self) -> int:
         """The file's length in bytes, all of them on disk."""
-        with self._explained():
+        with explain_writing(self._path):
             os.fsync(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:
         """Close the file."""
-        with self._explained():
+        with explain_writing(self._path):
             self._file.close()
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RunError(
-                f"cannot write {self._path}: {error.strerror or error}. Free some space, or make "
-                f"the file writable."
-            ) from error
 
 
 class CsvLog(Listener):
@@ -88,24 +76,16 @@ class CsvLog(Listener):
 
 
 class Progress(Listener):
-    """One line on stderr that a person can follow; nothing where stderr is no terminal."""
+    """One line on stderr that a person can follow."""
 
     def __init__(self, env_steps: int, done: int) -> None:
-        self._bar = tqdm(
-            total=env_steps,
-            initial=done,
-            unit=" steps",
-            disable=not sys.stderr.isatty(),
-            dynamic_ncols=True,
-        )
+        self._bar = tqdm(total=env_steps, initial=done, unit=" steps", dynamic_ncols=True)
         self._returns: deque[float] = deque(maxlen=20)
 
     def on_step(self, event: StepEvent) -> None:
         self._bar.update(1)
 
     def on_episode(self, event: EpisodeEvent) -> None:
-        if self._bar.disable:
-            return
         self._returns.append(event.episode_return)
         shown: dict[str, Any] = {
             "episodes": event.episode + 1,
@@ -120,34 +100,27 @@ class Progress(Listener):
 
 
 class TrainingClock(Listener):
-    """Seconds and env steps of training alone.
-
-    It starts after the first learn step, which builds the vendor's graph, and stands still while
-    it is paused for an evaluation.
-    """
+    """Seconds and env steps of training alone, from the first learn step on: that one builds the
+    vendor's graph."""
 
     def __init__(self) -> None:
-        self._started: float | None = None
-        self._first = self._last = 0
-        self._now = 0.0
-        self._paused = 0.0  # seconds before the last step
-        self._pause = 0.0  # seconds after it
+        self._has_learned = False
+        self._env_steps = 0
+        self._seconds = self._last = 0.0
 
     def on_step(self, event: StepEvent) -> None:
-        self._now = time.perf_counter()
-        self._paused, self._pause = self._paused + self._pause, 0.0
-        self._last = event.env_steps
-        if self._started is None and event.loss is not None:
-            self._started, self._first = self._now, event.env_steps
+        before = self._last
+        self.leave_out()
+        if self._has_learned:
+            self._env_steps += 1
+            self._seconds += self._last - before
+        self._has_learned = self._has_learned or event.loss is not None
 
-    def pause(self, seconds: float) -> None:
-        """Leave out `seconds` that just went by, once a further step was taken."""
-        if self._started is not None:
-            self._pause += seconds
+    def leave_out(self) -> None:
+        """Leave out the seconds since the last step."""
+        self._last = time.perf_counter()
 
     @property
     def env_steps_per_second(self) -> float | None:
         """None before two learn steps were seen."""
-        if self._started is None or self._last == self._first:
-            return None
-        return (self._last - self._first) / (self._now - self._started - self._paused)
+        return self._env_steps / self._seconds if self._env_steps else None

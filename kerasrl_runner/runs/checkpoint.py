@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from kerasrl_runner.engines.learner import EpisodeEvent, Learner, Listener, StepEvent, TrainingState
-from kerasrl_runner.errors import CheckpointError, RunError, WeightsError, diverged
+from kerasrl_runner.errors import CheckpointError, WeightsError, diverged
+from kerasrl_runner.files.atomic import explain_writing
 from kerasrl_runner.files.checkpoint import Checkpoint, copy_file
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.runs.callbacks import CsvFile
@@ -99,7 +100,7 @@ def restore(checkpoint: Checkpoint, learner: Learner) -> None:
         CheckpointError: it is of another training.
     """
     scalars = checkpoint.scalars
-    with _explain_other_training():
+    with explain_other_training():
         if checkpoint.entries is not None:
             learner.replay.refill(checkpoint.appended, checkpoint.entries)
         learner.restore(TrainingState(checkpoint.arrays, scalars["learner"]))
@@ -107,14 +108,9 @@ def restore(checkpoint: Checkpoint, learner: Learner) -> None:
         learner.environment.env_steps = int(scalars["environment"]["env_steps"])
 
 
-def restore_evaluation(checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-    """Put the evaluation where the checkpoint was taken. Raises CheckpointError as `restore`."""
-    with _explain_other_training():
-        evaluation.restore(checkpoint.scalars["evaluation"])
-
-
 @contextlib.contextmanager
-def _explain_other_training() -> Iterator[None]:
+def explain_other_training() -> Iterator[None]:
+    """Raises CheckpointError where what was kept does not fit what is restored."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -158,9 +154,5 @@ def restore_files(checkpoint: Checkpoint, directory: RunDirectory) -> None:
         directory.best_file.unlink(missing_ok=True)
     for name, size in checkpoint.scalars["logs"].items():
         path = directory.path / name
-        try:
+        with explain_writing(path):
             os.truncate(path, size)
-        except OSError as error:
-            raise RunError(
-                f"cannot write {path}: {error.strerror}. Make the file writable."
-            ) from error

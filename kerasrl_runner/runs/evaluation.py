@@ -5,7 +5,6 @@ A test inside keras-rl's fit disturbs the training (docs/defects.md, D18b).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +75,6 @@ class Evaluation(Listener):
         self._log.close()
 
     def _evaluate(self, env_steps: int) -> None:
-        started = time.perf_counter()
         score = play(
             self._environment,
             self._learner.q_values,
@@ -86,7 +84,7 @@ class Evaluation(Listener):
         )
         if score is not None:
             self._note(env_steps, score)
-        self._clock.pause(time.perf_counter() - started)
+        self._clock.leave_out()
 
     def _note(self, env_steps: int, score: Score) -> None:
         # Of equal scores the later one's weights have seen more.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,15 +27,15 @@ from kerasrl_runner.runs.callbacks import CsvFile, CsvLog, Progress, TrainingClo
 from kerasrl_runner.runs.checkpoint import (
     Checkpoints,
     check_files,
+    explain_other_training,
     restore,
-    restore_evaluation,
     restore_files,
 )
 from kerasrl_runner.runs.evaluation import Evaluation
-from kerasrl_runner.runs.failures import Attempts
+from kerasrl_runner.runs.host import Console
 from kerasrl_runner.runs.kept_weights import KeptWeights
 from kerasrl_runner.runs.provenance import command, hardware, versions
-from kerasrl_runner.runs.settings import Console, RunSettings
+from kerasrl_runner.runs.settings import RunSettings
 from kerasrl_runner.weights.file import read_weights
 
 
@@ -55,6 +57,29 @@ class FitResult:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+class Attempts:
+    """Runs one act after the other, whatever failed before, and keeps the first error.
+
+    The errors after the first may only be its consequences.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.interrupted = False
+
+    def run(self, act: Callable[[], None]) -> bool:
+        """Run `act`; returns whether it came to its end."""
+        try:
+            act()
+        except KeyboardInterrupt:
+            self.interrupted = True
+        except Exception as error:
+            self.error = self.error or error
+        else:
+            return True
+        return False
 
 
 class Run(Listener):
@@ -176,7 +201,6 @@ class Run(Listener):
             steps=settings.steps,
             checkpoint_every=settings.checkpoint_every,
             started=datetime.now(UTC).isoformat(timespec="microseconds"),
-            process=os.getpid(),
             versions=versions(),
             earlier_versions=earlier_versions,
             hardware=hardware(),
@@ -206,7 +230,7 @@ class Run(Listener):
         settings, files = self._settings, self._files
         logs = {files.log_file.name: CsvFile(files.log_file, CsvLog.FIELDS)}
         self._listeners += [CsvLog(logs[files.log_file.name]), self._clock]
-        if self._console.progress:
+        if self._console.progress and sys.stderr.isatty():
             self._listeners.append(Progress(settings.steps, self.learner.env_steps))
         if self._evaluation_environment is not None:
             log = CsvFile(files.evaluation_file, Evaluation.FIELDS)
@@ -221,7 +245,8 @@ class Run(Listener):
             )
             self._listeners.append(self._evaluation)
             if checkpoint:
-                restore_evaluation(checkpoint, self._evaluation)
+                with explain_other_training():
+                    self._evaluation.restore(checkpoint.scalars["evaluation"])
         if settings.checkpoint_every:
             checkpoints = Checkpoints(
                 files, self.learner, self._evaluation, logs, settings.checkpoint_every

@@ -1,8 +1,7 @@
-"""What a run is asked to be, and who watches it."""
+"""What a run is asked to be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from kerasrl_runner.engines import DEFAULT_ENGINE, check_engine
 from kerasrl_runner.environments.seeds import check_seed
 from kerasrl_runner.errors import UsageError, whole_number
 from kerasrl_runner.preset import Preset
-from kerasrl_runner.runs.stopping import Stopping, without_signals
 
 # Some seconds of training, and about ten milliseconds to write (benchmarks/README.md).
 CHECKPOINT_EVERY = 5_000
@@ -47,17 +45,3 @@ class RunSettings:
                 f"--checkpoint-every: expected env steps, or 0 for no checkpoints; received "
                 f"{self.checkpoint_every}."
             )
-
-
-def _be_silent(message: str) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Console:
-    """What whoever starts a run sees of it, and how they stop it."""
-
-    progress: bool = False  # a line on stderr, where that is a terminal
-    render: bool = False  # the training in a window
-    say: Callable[[str], None] = _be_silent
-    stopping: Stopping = without_signals

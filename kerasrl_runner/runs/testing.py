@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.engines import DEFAULT_ENGINE, build_learner, check_engine
+from kerasrl_runner.engines import DEFAULT_ENGINE, build_learner
 from kerasrl_runner.engines.greedy import Episode, Score
 from kerasrl_runner.environments.make import build_environment, check_rendering
 from kerasrl_runner.environments.rendering import can_open_window
@@ -21,8 +21,7 @@ from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_fi
 from kerasrl_runner.pictures.video import check_video_path, video
 from kerasrl_runner.preset import Preset, load_preset, preset_from_toml
 from kerasrl_runner.preset.modules import modules_of
-from kerasrl_runner.runs.stopping import Stopping, without_signals
-from kerasrl_runner.runs.streams import borrowed_streams
+from kerasrl_runner.runs.host import Stopping, borrowed_streams, without_signals
 from kerasrl_runner.weights.file import WeightsFile, read_weights
 
 
@@ -167,10 +166,9 @@ def play_subject(
         KeyboardInterrupt: Ctrl-C, where `stopping` does not take it.
     """
     preset = subject.preset
-    count = preset.test.nb_episodes if episodes is None else episodes
+    count = preset.test.nb_episodes if episodes is None else whole_number("--episodes", episodes)
     engine = engine or shortened(subject.weights.attributes.get("engine", DEFAULT_ENGINE))
-    check_engine(engine)
-    check_seed(seed)
+    seed = check_seed(seed)
     if count < 1:
         raise UsageError(f"--episodes: expected 1 or more, received {count}.")
     if video_file is None and visualize and not can_open_window():
@@ -243,8 +241,8 @@ def test(
         return play_subject(
             find_subject(preset, run, weights),
             engine=engine,
-            episodes=None if episodes is None else whole_number("--episodes", episodes),
-            seed=check_seed(seed),
+            episodes=episodes,
+            seed=seed,
             visualize=visualize,
             video_file=Path(video) if video is not None else None,
         )

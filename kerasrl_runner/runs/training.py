@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.engines import DEFAULT_ENGINE, packages_of
+from kerasrl_runner.engines import DEFAULT_ENGINE, ENGINES
 from kerasrl_runner.errors import RunError, UsageError, whole_number
 from kerasrl_runner.files.lock import locked
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, new_run
 from kerasrl_runner.files.run_record import RunRecord
-from kerasrl_runner.preset import Preset, load_preset, preset_from_toml, preset_to_toml
+from kerasrl_runner.preset import Preset, load_preset, preset_to_toml
+from kerasrl_runner.runs.host import Console, borrowed_streams
 from kerasrl_runner.runs.provenance import versions
 from kerasrl_runner.runs.run import FitResult, Run, result_of
-from kerasrl_runner.runs.settings import CHECKPOINT_EVERY, Console, RunSettings
-from kerasrl_runner.runs.streams import borrowed_streams
+from kerasrl_runner.runs.settings import CHECKPOINT_EVERY, RunSettings
 
 
 def fit(
@@ -113,7 +113,8 @@ def continue_run(
     directory = find_run(name)
     with borrowed_streams(), locked(directory.path):
         record = directory.record()
-        preset = _read_preset(directory, record)
+        preset = load_preset(directory.preset_file)
+        preset._folder = Path(record.preset_folder) if record.preset_folder else None
         target = record.steps if steps is None else whole_number("--steps", steps)
         settings = RunSettings(
             preset=preset,
@@ -140,16 +141,6 @@ def continue_run(
                 f"other_versions=True)."
             )
         return Run(settings, console).execute(directory, before=record)
-
-
-def _read_preset(directory: RunDirectory, record: RunRecord) -> Preset:
-    try:
-        text = directory.preset_file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {directory.preset_file}: {error}.") from error
-    preset = preset_from_toml(text, str(directory.preset_file))
-    preset._folder = Path(record.preset_folder) if record.preset_folder else None
-    return preset
 
 
 def _nothing_left(
@@ -179,6 +170,6 @@ def _compare_versions(record: RunRecord) -> list[str]:
         found["python"] = ".".join(found.get("python", "").split(".")[:2])
     return [
         f"{package} was {before.get(package)}, now it is {now[package]}"
-        for package in ("python", *packages_of(record.engine))
+        for package in ("python", *ENGINES[record.engine])
         if before.get(package) != now[package]
     ]

@@ -100,7 +100,7 @@ def test_what_killed_writers_left_is_known_by_its_name(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match="Choose a folder that can be written to"):
+    with pytest.raises(RunError, match="or choose another folder"):
         write_text(tmp_path / "file" / "notes.txt", "new")
     assert files(tmp_path) == ["file"]
 
