@@ -128,7 +128,7 @@ CASES = [
     Case("video of an unknown kind", "test --weights weights.h5 --video film.avi", 2,
          ("film.avi", ".mp4 or .gif"), weights),
     Case("video below a file", "test --weights weights.h5 --episodes 1 --video file/film.mp4", 1,
-         ("cannot write file/film.mp4", "Choose a folder"),
+         ("cannot write file/film.mp4", "choose another folder"),
          lambda folder: (weights(folder), in_the_way(folder))[0]),
 ]  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import child_environment
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -46,7 +46,7 @@ def records(tmp_path_factory, request) -> dict[str, dict[str, np.ndarray]]:
         | {GRID.index(ADAM_SOFT), GRID.index(SGD_HARD)}
     )
     command = [sys.executable, str(FOLDER / "record.py"), str(folder), *map(str, wanted)]
-    subprocess.run(command, check=True, env={**os.environ, "TF_USE_LEGACY_KERAS": "1"})
+    subprocess.run(command, check=True, env=child_environment(TF_USE_LEGACY_KERAS="1"))
     return {GRID[index].name: dict(np.load(folder / f"{GRID[index].name}.npz")) for index in wanted}
 
 
