@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -19,10 +20,15 @@ from pydantic import (
 from kerasrl_runner.errors import nearest
 from kerasrl_runner.preset.names import KERAS_LAYERS, LEARNING_RATE_SCHEDULES, RESERVED_LAYER_NAMES
 
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 _Probability = Annotated[float, Field(ge=0, le=1)]
-# TOML has lists, which a strict tuple would refuse.
-_Clip = Annotated[tuple[float, float], Field(strict=False)]
-_Scale = Annotated[tuple[float, ...], Field(strict=False)]
+# Field(strict=False) would do, but not within a union: pydantic 2.7 takes no list there.
+_Clip = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
+_Scale = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
 
 
 class _Section(BaseModel):
