@@ -23,7 +23,7 @@ from kerasrl_runner.parts.policies import (
     MaxBoltzmannQPolicy,
     exploration,
 )
-from kerasrl_runner.preset.schema import Policy, Preset
+from kerasrl_runner.preset.schema import InnerPolicy, Preset
 from kerasrl_runner.vendor import (
     BoltzmannGumbelQPolicy,
     Callback,
@@ -116,9 +116,9 @@ def set_threads() -> None:
         pass
 
 
-def _build_policy(policy: Policy) -> Any:
+def _build_policy(policy: InnerPolicy) -> Any:
     name, arguments = policy.chosen
-    built = {key: _build_policy(v) if isinstance(v, Policy) else v for key, v in arguments}
+    built = {key: _build_policy(v) if isinstance(v, InnerPolicy) else v for key, v in arguments}
     return _POLICIES[name](**built)
 
 

@@ -13,7 +13,7 @@ from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import PresetError
 from kerasrl_runner.parts.ram import check_memory_fits
 from kerasrl_runner.preset.schema import Boltzmann as BoltzmannSettings
-from kerasrl_runner.preset.schema import Layer, Optimizer, Policy, Preset
+from kerasrl_runner.preset.schema import InnerPolicy, Layer, Optimizer, Preset
 from kerasrl_runner.reference import optimizers
 from kerasrl_runner.reference.agent import GREEDY, Agent, Boltzmann, EpsilonGreedy
 from kerasrl_runner.reference.agent import Policy as ReferencePolicy
@@ -117,7 +117,7 @@ def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
     return hidden
 
 
-def _build_policy(policy: Policy, annealed: dict[str, Schedule]) -> ReferencePolicy:
+def _build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> ReferencePolicy:
     """`annealed`: schedules of the policy's arguments that an outer policy anneals."""
     name, settings = policy.chosen
     if name not in _POLICIES:
@@ -135,8 +135,6 @@ def _build_boltzmann(settings: Any, schedules: dict[str, Schedule]) -> Reference
 def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
     if settings.value_max < settings.value_min:
         raise _refusal("policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min")
-    if settings.inner_policy.chosen[0] == "LinearAnnealedPolicy":
-        raise _refusal("policy.LinearAnnealedPolicy: inner_policy", "it anneals one value")
     schedule = linear(settings.value_max, settings.value_min, settings.nb_steps)
     return _build_policy(settings.inner_policy, {settings.attr: schedule})
 

@@ -29,10 +29,10 @@ def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
                 f"a memory of {memory.limit} entries never holds the {entries} that learning "
                 f"waits for ({name}). Raise the limit, or lower that",
             )
-    kind, policy = preset.policy.chosen
-    if policy.annealing_steps > steps:
+    annealed = preset.policy.LinearAnnealedPolicy
+    if annealed is not None and annealed.nb_steps > steps:
         yield (
-            f"policy.{kind}.nb_steps",
-            f"annealing over {policy.annealing_steps} steps is longer than fit.nb_steps = {steps}. "
+            "policy.LinearAnnealedPolicy.nb_steps",
+            f"annealing over {annealed.nb_steps} steps is longer than fit.nb_steps = {steps}. "
             f"Shorten it; --steps may cut a run short without a change of the preset",
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -19,10 +20,15 @@ from pydantic import (
 from kerasrl_runner.errors import nearest
 from kerasrl_runner.preset.names import KERAS_LAYERS, LEARNING_RATE_SCHEDULES, RESERVED_LAYER_NAMES
 
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 _Probability = Annotated[float, Field(ge=0, le=1)]
-# TOML has lists, which a strict tuple would refuse.
-_Clip = Annotated[tuple[float, float], Field(strict=False)]
-_Scale = Annotated[tuple[float, ...], Field(strict=False)]
+# Field(strict=False) would do, but not within a union: pydantic 2.7 takes no list there.
+_Clip = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
+_Scale = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
 
 
 class _Section(BaseModel):
@@ -132,61 +138,6 @@ class Memory(_Section):
     window_length: int = Field(default=1, ge=1)
 
 
-class _PolicyKind(_Section):
-    """The arguments of one class of rl.policy."""
-
-    @property
-    def annealing_steps(self) -> int:
-        """Env steps over which the policy changes."""
-        return 0
-
-
-class EpsGreedy(_PolicyKind):
-    eps: _Probability = 0.1
-
-
-class Greedy(_PolicyKind):
-    pass
-
-
-class Boltzmann(_PolicyKind):
-    tau: float = Field(default=1.0, gt=0)
-    clip: _Clip = (-500.0, 500.0)
-
-
-class MaxBoltzmann(Boltzmann):
-    eps: _Probability = 0.1
-
-
-class BoltzmannGumbel(_PolicyKind):
-    C: float = Field(default=1.0, gt=0)
-
-
-class LinearAnnealed(_PolicyKind):
-    inner_policy: Policy
-    attr: str
-    value_max: float
-    value_min: float
-    value_test: float
-    nb_steps: int = Field(ge=1)
-
-    @property
-    def annealing_steps(self) -> int:
-        inner: int = self.inner_policy.chosen[1].annealing_steps
-        return max(self.nb_steps, inner)
-
-    @model_validator(mode="after")
-    def _check_attr(self) -> LinearAnnealed:
-        name, inner = self.inner_policy.chosen
-        annealable = [key for key, value in inner if isinstance(value, float)]
-        if self.attr not in annealable:
-            expected = " or ".join(annealable) or "another inner policy: this one has no number"
-            raise ValueError(
-                f'attr = "{self.attr}" is nothing that {name} could anneal; expected {expected}'
-            )
-        return self
-
-
 class _OneTable(_Section):
     """A section that holds exactly one table, whose name chooses the class."""
 
@@ -206,14 +157,62 @@ class _OneTable(_Section):
         return next((key, value) for key, value in self if value is not None)
 
 
-class Policy(_OneTable):
-    """One class of rl.policy."""
+class EpsGreedy(_Section):
+    """The arguments of rl.policy.EpsGreedyQPolicy, and so on."""
+
+    eps: _Probability = 0.1
+
+
+class Greedy(_Section):
+    pass
+
+
+class Boltzmann(_Section):
+    tau: float = Field(default=1.0, gt=0)
+    clip: _Clip = (-500.0, 500.0)
+
+
+class MaxBoltzmann(Boltzmann):
+    eps: _Probability = 0.1
+
+
+class BoltzmannGumbel(_Section):
+    C: float = Field(default=1.0, gt=0)
+
+
+class InnerPolicy(_OneTable):
+    """One class of rl.policy, whose arguments can be annealed."""
 
     EpsGreedyQPolicy: EpsGreedy | None = None
     GreedyQPolicy: Greedy | None = None
     BoltzmannQPolicy: Boltzmann | None = None
     MaxBoltzmannQPolicy: MaxBoltzmann | None = None
     BoltzmannGumbelQPolicy: BoltzmannGumbel | None = None
+
+
+class LinearAnnealed(_Section):
+    inner_policy: InnerPolicy
+    attr: str
+    value_max: float
+    value_min: float
+    value_test: float
+    nb_steps: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _check_attr(self) -> LinearAnnealed:
+        name, inner = self.inner_policy.chosen
+        annealable = [key for key, value in inner if isinstance(value, float)]
+        if self.attr not in annealable:
+            expected = " or ".join(annealable) or "another inner policy: this one has no number"
+            raise ValueError(
+                f'attr = "{self.attr}" is nothing that {name} could anneal; expected {expected}'
+            )
+        return self
+
+
+class Policy(InnerPolicy):
+    """One class of rl.policy."""
+
     LinearAnnealedPolicy: LinearAnnealed | None = None
 
 
@@ -242,8 +241,6 @@ class Agent(_Section):
             )
         return value
 
-
-LinearAnnealed.model_rebuild()  # now that Policy, which may hold it, is known
 
 _OptimizerArguments = dict[str, Any] | None
 

@@ -73,3 +73,9 @@ def test_every_conflict_is_named_at_once(write_preset):
         load_preset(path)
     keys = [line.split(": ")[1] for line in str(error.value).splitlines()]
     assert keys == ["agent.nb_steps_warmup", "memory.limit", "memory.limit"]
+
+
+def test_annealing_inside_annealing_is_refused(write_preset):
+    text = ANNEALING.replace("EpsGreedyQPolicy", "LinearAnnealedPolicy")
+    with pytest.raises(PresetError, match=r"inner_policy\.LinearAnnealedPolicy: unknown key"):
+        load_preset(write_preset(text))

@@ -113,9 +113,6 @@ def test_a_policy_is_a_row_in_three_files():
         ),
         ({"policy": {"BoltzmannGumbelQPolicy": {}}}, "BoltzmannGumbelQPolicy"),
         ({"policy": {"BoltzmannQPolicy": {"clip": [-1.0, 1.0]}}}, "clip"),
-        ({"policy": {"LinearAnnealedPolicy": {**ANNEALED, "attr": "value_max", "inner_policy": {
-            "LinearAnnealedPolicy": {**ANNEALED, "inner_policy": {"EpsGreedyQPolicy": {}}}}}}},
-         "inner_policy"),
         ({"optimizer": {"Nadam": {}}}, "Nadam"),
         ({"optimizer": {"Adam": {"weight_decay": 0.1}}}, "weight_decay"),
         (
