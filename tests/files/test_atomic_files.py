@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.files.atomic import leftovers, replacing, write_text
+from kerasrl_runner.files.atomic import replacing, write_text
 
 
 def files(folder):
@@ -87,15 +87,6 @@ def test_what_was_written_is_flushed_before_it_is_renamed_and_the_rename_after(
     monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("rename"), replace(*paths)))
     write_text(tmp_path / "notes.txt", "new")
     assert calls == ["file", "rename", "folder"]
-
-
-def test_what_killed_writers_left_is_known_by_its_name(tmp_path):
-    for name in (".notes.12.txt", ".notes.7.txt", ".notes.txt", ".other.3.txt", "notes.12.txt"):
-        (tmp_path / name).touch()
-    assert {path.name for path in leftovers(tmp_path / "notes.txt")} == {
-        ".notes.12.txt",
-        ".notes.7.txt",
-    }
 
 
 def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path):
