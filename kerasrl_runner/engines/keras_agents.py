@@ -157,8 +157,10 @@ class KerasLearner(Learner):
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
         remaining = env_steps - self.env_steps
         self.listeners = listeners
-        self.agent.fit(self.environment, remaining, callbacks=[_EventCallback(self)], verbose=0)
-        self.interrupted = self.agent.interrupted
+        try:
+            self.agent.fit(self.environment, remaining, callbacks=[_EventCallback(self)], verbose=0)
+        finally:
+            self.interrupted = self.agent.interrupted
 
     def test(self, episodes: int, max_episode_steps: int) -> None:
         self.agent.test(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -104,12 +103,11 @@ def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
         kind: Any = {"Dense": Dense, "Activation": Activation}.get(layer.name)
         if kind is None:
             raise _refusal(key, "it has Flatten, Dense and Activation")
-        known = [field.name for field in dataclasses.fields(kind)]
-        for name, value in arguments.items():
-            if name not in known:
-                raise _refusal(f"{key}: {name}", f"it has {', '.join(known)}")
-            if name == "units" and type(value) is not int:
-                raise PresetError(f"{key}: units: expected 1 or more, received {value!r}.")
+        _check_known(key, arguments, kind)
+        if type(arguments.get("units", 1)) is not int:
+            raise PresetError(
+                f"{key}: units: expected a whole number, received {arguments['units']!r}."
+            )
         try:
             hidden.append(kind(**arguments))
         except TypeError as error:
@@ -155,12 +153,7 @@ def _build_optimizer(optimizer: Optimizer) -> optimizers.Optimizer:
     if name not in _OPTIMIZERS:
         raise _refusal(key, f"it has {', '.join(_OPTIMIZERS)}")
     arguments = {k: v for k, v in settings.items() if k != "name"}
-    known = [field.name for field in dataclasses.fields(_OPTIMIZERS[name]) if field.init]
-    for argument, value in arguments.items():
-        if argument not in known:
-            raise _refusal(f"{key}: {argument}", f"it has {', '.join(known)}")
-        if argument in ("amsgrad", "centered", "nesterov") and not isinstance(value, bool):
-            raise PresetError(f"{key}.{argument}: expected true or false, received {value!r}.")
+    _check_known(key, arguments, _OPTIMIZERS[name])
     rate = arguments.get("learning_rate")
     if isinstance(rate, dict):
         arguments["learning_rate"] = _build_schedule(f"{key}.learning_rate", rate)
@@ -175,11 +168,18 @@ def _build_schedule(key: str, rate: dict[str, Any]) -> Schedule:
     arguments = {renamed.get(k, k): v for k, v in settings.items() if k != "name"}
     try:
         schedule: Schedule = function(**arguments)
-        if not math.isfinite(schedule(0)):
-            raise ValueError(f"the first learning rate is {schedule(0)}")
+        schedule(0)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise PresetError(f"{key}.{name}: {error}.") from error
     return schedule
+
+
+def _check_known(key: str, arguments: dict[str, Any], kind: Any) -> None:
+    """Raises PresetError for an argument that is no field of the dataclass `kind`."""
+    known = [field.name for field in dataclasses.fields(kind) if field.init]
+    for name in arguments:
+        if name not in known:
+            raise _refusal(f"{key}: {name}", f"it has {', '.join(known)}")
 
 
 def _refusal(key: str, what: str) -> PresetError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,12 +44,6 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def leftovers(path: Path) -> list[Path]:
-    """What processes that were killed while they wrote `path` left beside it."""
-    name = re.compile(rf"\.{re.escape(path.stem)}\.\d+{re.escape(path.suffix)}")
-    return [beside for beside in path.parent.iterdir() if name.fullmatch(beside.name)]
 
 
 def _flush_folder(folder: Path) -> None:

@@ -21,8 +21,6 @@ import numpy as np
 from kerasrl_runner.errors import CheckpointError, shortened
 from kerasrl_runner.files.atomic import replacing, write_text
 
-_FORMAT = 2
-
 Columns = dict[str, np.ndarray]
 
 
@@ -85,7 +83,6 @@ class CheckpointFolder:
             if before is None or before["best"] != best_copy:
                 copy_file(best[1], self.path / best_copy)
         manifest = {
-            "format": _FORMAT,
             "serial": serial,
             "state": state,
             "best": best_copy,
@@ -108,14 +105,10 @@ class CheckpointFolder:
             CheckpointError: there is none, or it is damaged.
         """
         manifest = self._read_manifest()
-        appended = manifest["appended"]
-        arrays = self._read_arrays(manifest["state"])
+        arrays, appended = self._read_arrays(manifest["state"]), manifest["appended"]
         columns: dict[str, list[np.ndarray]] = {}
         for first, end in manifest["segments"]:
-            name = _segment_name(first, end)
-            for column, values in self._read_arrays(name).items():
-                if values.shape[:1] != (end - first,):
-                    raise self._damaged(f"{name} does not hold {end - first} entries")
+            for column, values in self._read_arrays(_segment_name(first, end)).items():
                 columns.setdefault(column, []).append(values)
         count = min(appended, manifest["capacity"])
         newest = {name: np.concatenate(parts)[-count:] for name, parts in columns.items()}
@@ -134,11 +127,6 @@ class CheckpointFolder:
             raise self._damaged(str(error)) from error
         if not isinstance(manifest, dict) or manifest.pop("checksum", None) != _checksum(manifest):
             raise self._damaged("checkpoint.json was changed")
-        if manifest.get("format") != _FORMAT:
-            raise CheckpointError(
-                f"the checkpoint in {self.path} is of another version of kerasrl-runner. Go on "
-                f"with that version, or start the run anew."
-            )
         return manifest
 
     def _read_arrays(self, name: str) -> Columns:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kerasrl_runner.errors import RunError
-from kerasrl_runner.files.atomic import leftovers, write_text
+from kerasrl_runner.files.atomic import write_text
 from kerasrl_runner.files.checkpoint import CheckpointFolder
 from kerasrl_runner.files.lock import LOCK_NAME, holds_lock, is_locked, locked
 from kerasrl_runner.files.places import runs_folder
@@ -64,10 +64,10 @@ class RunDirectory:
 
         The next checkpoint removes those of the checkpoint before.
         """
-        written = (self.preset_file, self.record_file, self.weights_file, self.best_file)
-        for leftover in [leftover for path in written for leftover in leftovers(path)]:
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+        for path in (self.preset_file, self.record_file, self.weights_file, self.best_file):
+            for leftover in self.path.glob(f".{path.stem}.*{path.suffix}"):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
 
     def _read_record(self) -> RunRecord:
         try:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import platform
+from importlib import metadata
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 Status = Literal["running", "finished", "interrupted", "failed"]
+
+_PACKAGES = (
+    "kerasrl-runner", "keras-rl2", "tensorflow", "tf-keras", "gymnasium", "numpy", "h5py",
+)  # fmt: skip
+
+
+def installed_versions() -> dict[str, str]:
+    """Python's and the packages' versions, as run.json and weights files hold them."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # A source folder can be run without installing it.
+            found[package] = "not installed"
+    return found
 
 
 class _Strict(BaseModel):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from kerasrl_runner.environments.seeds import EVALUATION, TRAINING
 from kerasrl_runner.errors import EnvironmentFailed, RunnerError, TrainingDiverged
 from kerasrl_runner.files.checkpoint import Checkpoint, copy_file
 from kerasrl_runner.files.run_directory import RunDirectory
-from kerasrl_runner.files.run_record import RunRecord, Status
+from kerasrl_runner.files.run_record import RunRecord, Status, installed_versions
 from kerasrl_runner.preset import preset_to_toml
 from kerasrl_runner.runs.callbacks import CsvFile, CsvLog, Progress, TrainingClock
 from kerasrl_runner.runs.checkpoint import (
@@ -34,7 +36,6 @@ from kerasrl_runner.runs.checkpoint import (
 from kerasrl_runner.runs.evaluation import Evaluation
 from kerasrl_runner.runs.host import Console
 from kerasrl_runner.runs.kept_weights import KeptWeights
-from kerasrl_runner.runs.provenance import command, hardware, versions
 from kerasrl_runner.runs.settings import RunSettings
 from kerasrl_runner.weights.file import read_weights
 
@@ -178,22 +179,22 @@ class Run(Listener):
             changes = {"status": "running", "steps": settings.steps}
             files.write_record(before.model_copy(update=changes))
             restore_files(checkpoint, files)
+        versions = installed_versions()
         origin = {
             "preset": preset_to_toml(settings.preset),
             "engine": settings.engine,
             "seed": settings.seed,
-            "versions": versions(),
+            "versions": versions,
         }
         self._weights = KeptWeights(files, self.learner, origin)
         self._add_listeners(checkpoint)
         earlier_versions = before.earlier_versions if before else []
-        if before and before.versions != versions():
+        if before and before.versions != versions:
             earlier_versions = [*earlier_versions, before.versions]
-        self._seconds_before = before.wall_seconds if before else 0.0
-        self._began = time.perf_counter()
+        self._began = time.perf_counter() - (before.wall_seconds if before else 0.0)
         self._record = RunRecord(
             status="running",
-            command=command(),
+            command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
             preset=settings.preset.name,
             preset_folder=str(settings.preset.folder or "") or None,
             engine=settings.engine,
@@ -201,9 +202,13 @@ class Run(Listener):
             steps=settings.steps,
             checkpoint_every=settings.checkpoint_every,
             started=datetime.now(UTC).isoformat(timespec="microseconds"),
-            versions=versions(),
+            versions=versions,
             earlier_versions=earlier_versions,
-            hardware=hardware(),
+            hardware={
+                "machine": platform.machine(),
+                "system": platform.system(),
+                "cores": os.cpu_count(),
+            },
             threads=self.learner.threads,
         )
         self._update_record()
@@ -275,7 +280,7 @@ class Run(Listener):
         changes = {
             "env_steps": self.learner.env_steps,
             "episodes": self.learner.episodes,
-            "wall_seconds": self._seconds_before + time.perf_counter() - self._began,
+            "wall_seconds": time.perf_counter() - self._began,
             "env_steps_per_second": self._clock.env_steps_per_second,
             "best": self._evaluation.best if self._evaluation else None,
         }

@@ -10,10 +10,9 @@ from kerasrl_runner.engines import DEFAULT_ENGINE, ENGINES
 from kerasrl_runner.errors import RunError, UsageError, whole_number
 from kerasrl_runner.files.lock import locked
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, new_run
-from kerasrl_runner.files.run_record import RunRecord
+from kerasrl_runner.files.run_record import RunRecord, installed_versions
 from kerasrl_runner.preset import Preset, load_preset, preset_to_toml
 from kerasrl_runner.runs.host import Console, borrowed_streams
-from kerasrl_runner.runs.provenance import versions
 from kerasrl_runner.runs.run import FitResult, Run, result_of
 from kerasrl_runner.runs.settings import CHECKPOINT_EVERY, RunSettings
 
@@ -165,7 +164,7 @@ def _nothing_left(
 
 def _compare_versions(record: RunRecord) -> list[str]:
     """Every package whose other version may compute other numbers than the run's so far."""
-    before, now = dict(record.versions), versions()
+    before, now = dict(record.versions), installed_versions()
     for found in (before, now):  # Python's sum of floats, for one, changed with 3.12.
         found["python"] = ".".join(found.get("python", "").split(".")[:2])
     return [

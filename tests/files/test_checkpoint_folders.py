@@ -132,26 +132,11 @@ def test_a_manifest_that_is_none_is_refused(folder, text):
         folder.read()
 
 
-def test_the_checkpoint_of_another_layout_is_refused(folder, monkeypatch):
-    write(folder, 4)
-    monkeypatch.setattr("kerasrl_runner.files.checkpoint._FORMAT", 10**6)
-    with pytest.raises(CheckpointError, match="of another version of kerasrl-runner"):
-        folder.read()
-
-
 def test_a_missing_segment_is_named(folder):
     write(folder, 4)
     write(folder, 6)
     (folder.path / "replay-0-4.npz").unlink()
     with pytest.raises(CheckpointError, match=r"replay-0-4\.npz"):
-        folder.read()
-
-
-def test_a_segment_in_anothers_place_is_noticed(folder):
-    write(folder, 4)
-    write(folder, 6)
-    (folder.path / "replay-4-6.npz").write_bytes((folder.path / "replay-0-4.npz").read_bytes())
-    with pytest.raises(CheckpointError, match="does not hold 2 entries"):
         folder.read()
 
 

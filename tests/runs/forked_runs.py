@@ -26,6 +26,12 @@ HERE = Path(__file__).parent
 WRITES = ("array", "text", "bytes", "row")
 CALLS = ("fsync", "replace", "truncate", "unlink", *WRITES)
 LIMIT = 120  # seconds
+RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
+
+
+def results_of(run_dir: Path) -> dict[str, bytes]:
+    """The files of a run that are equal, byte for byte, where nothing differs that matters."""
+    return {name: (run_dir / name).read_bytes() for name in RESULTS}
 
 
 @dataclass(frozen=True)
@@ -83,14 +89,14 @@ class Child:
             time.sleep(0.002)
 
 
-def start(*arguments: object, folder: Path, fault: Fault | None = None, **env: str) -> Child:
+def start(*arguments: object, folder: Path, fault: Fault | None = None) -> Child:
     """The command, just started."""
-    return _server().start([*map(str, arguments)], folder, fault, env)
+    return _server().start([*map(str, arguments)], folder, fault)
 
 
-def run(*arguments: object, folder: Path, fault: Fault | None = None, **env: str) -> Outcome:
+def run(*arguments: object, folder: Path, fault: Fault | None = None) -> Outcome:
     """The command from start to end."""
-    return start(*arguments, folder=folder, fault=fault, **env).finish()
+    return start(*arguments, folder=folder, fault=fault).finish()
 
 
 class _Server:
@@ -106,16 +112,13 @@ class _Server:
         self._children = 0
         atexit.register(self._end)
 
-    def start(
-        self, arguments: list[str], folder: Path, fault: Fault | None, env: dict[str, str]
-    ) -> Child:
+    def start(self, arguments: list[str], folder: Path, fault: Fault | None) -> Child:
         self._children += 1
         job = {
             "ask": "start",
             "arguments": arguments,
             "folder": str(folder),
             "fault": asdict(fault) if fault else None,
-            "environment": env,
             "number": self._children,
         }
         return Child(self.ask(job), folder, self._children)
@@ -172,7 +175,6 @@ def _children_left(ended: dict[int, int]) -> list[int]:
 def _be_child(job: dict[str, Any]) -> NoReturn:
     """Become `python -m kerasrl_runner`, as far as that can be told from outside."""
     os.chdir(job["folder"])
-    os.environ.update(job["environment"])
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         file = os.open(f"{name}-{job['number']}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, descriptor)

@@ -7,8 +7,6 @@ from typing import Any
 
 import tomli_w
 
-ENGINES = ("reference", "compiled")
-
 
 def write(folder: Path, world: str, name: str = "hard", **changes: Any) -> str:
     """A preset file of `hard_worlds:WORLD-v0`; `changes` are laid over its sections.

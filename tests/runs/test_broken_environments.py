@@ -9,23 +9,21 @@ from typing import Any
 import hard_presets
 import pytest
 from commands import Outcome
-from forked_runs import run
+from forked_runs import RESULTS, results_of, run
 
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.weights.file import read_weights
 
-RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
 slow = pytest.mark.slow
 
 # keras-rl differs from compiled in none of what is asked here.
 engines = pytest.mark.parametrize(
     "engine", ["reference", "compiled", pytest.param("keras-rl", marks=slow)]
 )
-FIX = "Fix the environment; episode seed "
 mostly_reference = pytest.mark.parametrize(
-    "engine",
-    ["reference", pytest.param("compiled", marks=slow), pytest.param("keras-rl", marks=slow)],
+    "engine", ["reference", *(pytest.param(e, marks=slow) for e in ("compiled", "keras-rl"))]
 )
+FIX = "Fix the environment; episode seed "
 
 
 def fit(
@@ -80,14 +78,6 @@ def test_a_fault_is_reported_with_its_step_cause_and_remedy(fault, tmp_path):
     check_kept(tmp_path, env_steps=150 if fault == "reset" else 149)
 
 
-@pytest.mark.parametrize("fault", ["step raises", pytest.param("reset", marks=slow)])
-@pytest.mark.parametrize("engine", ["compiled", pytest.param("keras-rl", marks=slow)])
-def test_a_fault_is_reported_by_the_other_engines_too(engine, fault, tmp_path):
-    outcome = fit(tmp_path, "Broken", engine, env={"kwargs": {"fault": fault}})
-    check_failed(outcome, FAULTS[fault], FIX, "Then go on: kerasrl-run fit --resume run")
-    check_kept(tmp_path, env_steps=150 if fault == "reset" else 149)
-
-
 @engines
 def test_an_environment_that_failed_once_is_resumed_to_the_same_end(engine, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -99,8 +89,7 @@ def test_an_environment_that_failed_once_is_resumed_to_the_same_end(engine, tmp_
     check_failed(fit(broken, "Broken", engine, **changes), "env step 150")
     again = run("fit", "--resume", "run", folder=broken)
     assert (again.code, again.stderr) == (0, "")
-    for name in RESULTS:
-        assert (broken / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
+    assert results_of(broken / "run") == results_of(whole / "run")
 
 
 def test_a_close_that_fails_is_reported_and_costs_nothing_that_was_learned(tmp_path):
@@ -173,7 +162,7 @@ def test_a_training_that_diverges_keeps_the_weights_of_its_last_checkpoint(engin
     assert kept.scalars["environment"]["env_steps"] == 80
 
 
-@engines
+@mostly_reference
 def test_weights_that_only_the_last_update_broke_are_no_end_but_a_failure(engine, tmp_path):
     """Learning starts at 100 entries: 91 env steps and 9 ends of episodes."""
     changes = {
@@ -206,9 +195,7 @@ def test_broken_weights_never_enter_a_checkpoint(engine, tmp_path):
     assert read_weights(directory.weights_file).attributes["env_steps"] == 80
 
 
-@pytest.mark.parametrize(
-    "engine", ["reference", *(pytest.param(e, marks=slow) for e in ("compiled", "keras-rl"))]
-)
+@mostly_reference
 def test_without_checkpoints_a_training_that_diverges_leaves_the_best_weights(engine, tmp_path):
     agent = {"nb_steps_warmup": 95, "target_model_update": 0.1}
     outcome = fit(

@@ -8,14 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import Outcome
+from commands import Outcome, finish
 from commands import start as start_process
 from disks import fill_disk
-from forked_runs import Fault, run, start
+from forked_runs import Fault, results_of, run, start
 
 from kerasrl_runner.files.run_directory import RunDirectory
 
-RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
 BEGIN = """
 fit --engine reference --steps 1500 --checkpoint-every 100 --run-dir disk/run
 --set agent.nb_steps_warmup=200 --set evaluate.every_steps=200 --set evaluate.episodes=2
@@ -35,7 +34,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(uninterrupted):
     """What it left."""
-    return {name: (uninterrupted / "disk" / "run" / name).read_bytes() for name in RESULTS}
+    return results_of(uninterrupted / "disk" / "run")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def calls(uninterrupted):
     return json.loads(file.read_text())
 
 
-def check_told(outcome: Outcome, *words: str) -> None:
+def check_reported(outcome: Outcome, *words: str) -> None:
     """One error with its cause, a remedy, and nothing of Python's."""
     assert outcome.code == 1, outcome.stderr
     assert "Traceback" not in outcome.stderr
@@ -61,28 +60,20 @@ def check_goes_on(whole: dict[str, bytes], folder: Path, begin: bool = False) ->
         shutil.rmtree(folder / "disk" / "run", ignore_errors=True)
     again = run(*(BEGIN if begin else RESUME), folder=folder)
     assert (again.code, again.stderr) == (0, "")
-    assert {name: (folder / "disk" / "run" / name).read_bytes() for name in RESULTS} == whole
+    assert results_of(folder / "disk" / "run") == whole
     assert not [path for path in (folder / "disk" / "run").iterdir() if path.name[0] == "."]
 
 
-@pytest.mark.parametrize("forked", [True, False], ids=["fork", "process"])
-def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoint_whole(
-    forked, disk, whole, tmp_path
+def test_a_disk_that_fills_up_stops_the_process_and_leaves_the_checkpoint_whole(
+    disk, whole, tmp_path
 ):
-    child = (start if forked else start_process)(*BEGIN, folder=tmp_path)
+    child = start_process(*BEGIN, folder=tmp_path)
     log = disk / "run" / "log.csv"
-    if forked:
-        child.wait_for(lambda: log.exists() and log.read_text().count("\n") > 12)
-    else:
-        while not (log.exists() and log.read_text().count("\n") > 12):
-            assert child.poll() is None, child.communicate()
+    while not (log.exists() and log.read_text().count("\n") > 12):
+        assert child.poll() is None, child.communicate()
     filler = fill_disk(disk)
-    if forked:
-        outcome = child.finish()
-    else:
-        out, err = child.communicate(timeout=60)
-        outcome = Outcome(child.returncode, out, err)
-    check_told(outcome, "No space left on device", "--resume disk/run")
+    outcome = finish(child, timeout=60)
+    check_reported(outcome, "No space left on device", "--resume disk/run")
     directory = RunDirectory(disk / "run")
     assert directory.record().status in ("failed", "interrupted")
     assert directory.checkpoint.read().scalars["learner"]["env_step"] > 0
@@ -90,65 +81,34 @@ def test_a_disk_that_fills_up_stops_the_run_and_leaves_the_checkpoint_whole(
     check_goes_on(whole, tmp_path)
 
 
-def test_a_full_disk_at_the_start_is_told_and_the_same_command_begins_later(disk, whole, tmp_path):
+def test_a_full_disk_at_the_start_is_reported_and_the_same_command_begins_later(
+    disk, whole, tmp_path
+):
     filler = fill_disk(disk)
-    check_told(run(*BEGIN, folder=tmp_path), "No space left on device", "disk/run/preset.toml")
+    check_reported(run(*BEGIN, folder=tmp_path), "No space left on device", "disk/run/preset.toml")
     filler.unlink()
     check_goes_on(whole, tmp_path, begin=True)
 
 
-@pytest.mark.parametrize(  # KiB
-    "free", [16, 40, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 24, 60))]
-)
-def test_a_disk_with_little_room_at_the_start_is_told_too(free, disk, whole, tmp_path):
-    filler = fill_disk(disk, free)
-    check_told(run(*BEGIN, folder=tmp_path), "No space left on device")
-    filler.unlink()
-    check_goes_on(whole, tmp_path, begin=not (disk / "run" / "run.json").exists())
-
-
 # In order: preset.toml, checkpoint.json and run.json as the run begins, then checkpoints.
-PLACES = [
-    Fault("text", 1, "before", "ENOSPC"),
-    Fault("text", 2, "middle", "ENOSPC"),
-    Fault("text", 3, "middle", "ENOSPC"),
-    Fault("text", 5, "middle", "ENOSPC"),
-    Fault("array", 2, "before", "ENOSPC"),
-    Fault("array", 20, "middle", "ENOSPC"),
-    Fault("array", 33, "before", "ENOSPC"),
-    Fault("bytes", 1, "middle", "ENOSPC"),
-    Fault("bytes", 2, "before", "ENOSPC"),
-    Fault("row", 1, "before", "ENOSPC"),
-    Fault("row", 10, "before", "ENOSPC"),
-    Fault("row", 20, "middle", "ENOSPC"),
-    Fault("fsync", 2, "before", "ENOSPC"),
-    Fault("fsync", 21, "before", "ENOSPC"),
-    Fault("fsync", 40, "after", "ENOSPC"),
-    Fault("replace", 4, "before", "ENOSPC"),
-    Fault("replace", 11, "before", "ENOSPC"),
-]
-NAMED = {
-    ("text", 1): "preset.toml",
-    ("text", 2): "checkpoint.json",
-    ("text", 3): "run.json",
-    ("text", 5): "checkpoint.json",
-    ("bytes", 1): "best.h5",
-    ("bytes", 2): "best.h5",
-    ("row", 1): "log.csv",
-    ("row", 10): "log.csv",
-    ("row", 20): "log.csv",
+PLACES = {
+    Fault("text", 1, "before", "ENOSPC"): "preset.toml",
+    Fault("text", 2, "middle", "ENOSPC"): "checkpoint.json",
+    Fault("text", 3, "middle", "ENOSPC"): "run.json",
+    Fault("array", 20, "middle", "ENOSPC"): "checkpoint/",
+    Fault("bytes", 1, "middle", "ENOSPC"): "best.h5",
+    Fault("row", 10, "before", "ENOSPC"): "log.csv",
+    Fault("fsync", 21, "before", "ENOSPC"): "",
+    Fault("replace", 11, "before", "ENOSPC"): "",
 }
 
 
-# The first of each kind of call, and by `make test-slow` the others.
-FIRST = {fault.call: fault for fault in reversed(PLACES)}.values()
-CASES = [pytest.param(f, marks=[] if f in FIRST else [pytest.mark.slow]) for f in PLACES]
-
-
-@pytest.mark.parametrize("fault", CASES, ids=lambda f: f"{f.call}-{f.number}-{f.moment}")
-def test_wherever_the_room_ends_the_first_error_is_told_and_the_run_goes_on(fault, whole, tmp_path):
+@pytest.mark.parametrize("fault", PLACES, ids=lambda f: f"{f.call}-{f.number}-{f.moment}")
+def test_wherever_the_space_ends_the_first_error_is_reported_and_the_run_goes_on(
+    fault, whole, tmp_path
+):
     outcome = run(*BEGIN, folder=tmp_path, fault=fault)
-    check_told(outcome, "No space left on device", NAMED.get((fault.call, fault.number), ""))
+    check_reported(outcome, "No space left on device", PLACES[fault])
     directory = RunDirectory(tmp_path / "disk" / "run")
     begun = directory.record_file.exists()
     if begun:
@@ -161,13 +121,13 @@ def test_wherever_the_room_ends_the_first_error_is_told_and_the_run_goes_on(faul
 @pytest.mark.parametrize(("call", "file"), [("bytes", "weights.h5"), ("text", "run.json")])
 def test_a_result_that_cannot_be_written_is_an_error(call, file, whole, calls, tmp_path):
     outcome = run(*BEGIN, folder=tmp_path, fault=Fault(call, calls[call], "middle", "ENOSPC"))
-    check_told(outcome, "No space left on device", file, "--resume disk/run")
+    check_reported(outcome, "No space left on device", file, "--resume disk/run")
     assert outcome.stdout == ""
     assert RunDirectory(tmp_path / "disk" / "run").record().status == "interrupted"
     check_goes_on(whole, tmp_path)
 
 
-def test_a_read_only_folder_is_told_and_left_alone(disk, tmp_path):
+def test_a_read_only_folder_is_reported_and_left_alone(disk, tmp_path):
     assert run(*BEGIN, "--steps", 300, folder=tmp_path).code == 0
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     begun = run(*BEGIN[:-2], "--run-dir", "disk/other", folder=tmp_path)
@@ -191,6 +151,6 @@ def test_a_folder_that_becomes_read_only_stops_the_run_with_its_checkpoint_whole
         outcome = child.finish()
     finally:
         subprocess.run(["chattr", "-i", str(checkpoint)], check=True)
-    check_told(outcome, "Operation not permitted", "checkpoint", "--resume disk/run")
+    check_reported(outcome, "Operation not permitted", "checkpoint", "--resume disk/run")
     assert RunDirectory(tmp_path / "disk" / "run").record().status == "failed"
     check_goes_on(whole, tmp_path)

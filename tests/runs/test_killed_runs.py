@@ -14,15 +14,13 @@ from pathlib import Path
 
 import hard_presets
 import pytest
-from forked_runs import WRITES, Child, Fault, run, start
+from forked_runs import RESULTS, WRITES, Child, Fault, results_of, run, start
 
 from kerasrl_runner.files.run_directory import RunDirectory
-from kerasrl_runner.weights.file import read_weights
 
-RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
 STEPS = {"reference": 3000, "compiled": 1800, "keras-rl": 900}
-QUICK = {"reference": 6, "compiled": 3, "keras-rl": 0}
-KILLS = {"reference": 20, "compiled": 20, "keras-rl": 4}
+QUICK = {"reference": 3, "compiled": 1, "keras-rl": 0}
+KILLS = {"reference": 10, "compiled": 10, "keras-rl": 2}  # of each kind
 
 slow = pytest.mark.slow
 
@@ -52,10 +50,6 @@ class Whole:
     record: dict[str, object]
 
 
-def results_of(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / "run" / name).read_bytes() for name in RESULTS}
-
-
 def record_of(folder: Path) -> dict[str, object]:
     """What the record says of the result."""
     record = json.loads((folder / "run" / "run.json").read_text())
@@ -77,7 +71,7 @@ def whole(tmp_path_factory):
         (calls,) = folder.glob("calls-*")
         record = json.loads((folder / "run" / "run.json").read_text())
         return Whole(
-            results_of(folder),
+            results_of(folder / "run"),
             seconds,
             record["wall_seconds"],
             json.loads(calls.read_text()),
@@ -96,7 +90,7 @@ def go_on(engine: str, folder: Path, fault: Fault | None = None) -> Child:
 
 
 def check_same_end(whole: Whole, folder: Path) -> None:
-    assert results_of(folder) == whole.results
+    assert results_of(folder / "run") == whole.results
     assert record_of(folder) == whole.record
     left = {path.name for path in (folder / "run").iterdir()}
     assert left == {*RESULTS, "preset.toml", "run.json", "run.lock", "checkpoint"}
@@ -122,7 +116,7 @@ def faults(engine: str, whole: Whole) -> list[Fault]:
     rng = random.Random(f"faults of {engine}")
     kinds = ("array", "fsync", "replace", "row", "bytes", "unlink", "text")
     chosen = []
-    for number in range(KILLS[engine] // 2):
+    for number in range(KILLS[engine]):
         call = kinds[number % len(kinds)]
         moments = ("before", "middle", "after") if call in WRITES else ("before", "after")
         at = rng.randint(1, whole.calls[call])
@@ -130,16 +124,11 @@ def faults(engine: str, whole: Whole) -> list[Fault]:
     return chosen
 
 
-def numbers(of_all: int, engine: str) -> list[object]:
-    """The first ones are tried always, the others by `make test-slow`."""
-    quick = QUICK[engine] * of_all // KILLS[engine]
-    return [pytest.param(n, marks=[slow] if n >= quick else []) for n in range(of_all)]
-
-
+# The first ones are tried always, the others by `make test-slow`.
 CASES = [
-    pytest.param(engine, *case.values, marks=case.marks)
+    pytest.param(engine, number, marks=[slow] if number >= QUICK[engine] else [])
     for engine, kills in KILLS.items()
-    for case in numbers(kills // 2, engine)
+    for number in range(kills)
 ]
 
 
@@ -219,35 +208,15 @@ def test_a_run_killed_between_its_last_checkpoint_and_its_end_learns_no_more(eng
     assert (again.code, again.stderr) == (0, "")
     assert record_of(tmp_path / "killed") == record_of(tmp_path / "whole")
     assert record_of(tmp_path / "killed")["env_steps"] == 100
-    assert results_of(tmp_path / "killed") == results_of(tmp_path / "whole")
+    assert results_of(tmp_path / "killed" / "run") == results_of(tmp_path / "whole" / "run")
 
 
-def test_the_best_score_outlives_a_kill_and_is_that_of_the_file(tmp_path):
-    """Evaluated at the 50th env step, killed at the 80th, stopped at the 70th."""
-    preset = hard_presets.write(tmp_path, "Walk")
-    arguments = ["fit", "--engine", "reference", "--preset", preset, "--run-dir", "run"]
-    fault = Fault("row", 11, "after")  # two headers, eight episodes, one evaluation
-    assert run(*arguments, "--checkpoint-every", 30, folder=tmp_path, fault=fault).code == -9
-    stopped = run(
-        "fit", "--resume", "run", folder=tmp_path, fault=Fault("row", 1, "after", "SIGINT")
-    )
-    assert stopped.code == 130
-    record = RunDirectory(tmp_path / "run").record()
-    score = read_weights(tmp_path / "run" / "best.h5").attributes["score"]
-    assert record.env_steps == 70
-    assert record.best is not None
-    assert (record.best.mean_return, record.best.env_steps) == (score["mean_return"], 50)
-
-
-@pytest.mark.parametrize("moment", ["before", "middle", "after"])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_run_killed_before_it_began_is_begun_again_once_its_folder_is_deleted(
-    number, moment, tmp_path
-):
+def test_a_run_killed_before_it_began_is_begun_again_once_its_folder_is_deleted(number, tmp_path):
     """preset.toml, checkpoint.json and run.json are its first texts."""
     preset = hard_presets.write(tmp_path, "Walk")
     arguments = ["fit", "--engine", "reference", "--preset", preset, "--run-dir", "run"]
-    assert run(*arguments, folder=tmp_path, fault=Fault("text", number, moment)).code == -9
+    assert run(*arguments, folder=tmp_path, fault=Fault("text", number, "middle")).code == -9
     refusals = {
         "delete the folder and begin again": ["fit", "--resume", "run"],
         "is not empty; expected a new or empty one. Delete it": arguments,

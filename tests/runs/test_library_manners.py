@@ -47,7 +47,7 @@ def interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled", "keras-rl"])
+@pytest.mark.parametrize("engine", ["reference", "compiled", pytest.param("keras-rl", marks=slow)])
 def test_ctrl_c_writes_everything_and_ends_the_loop_of_the_host(engine, at_step_150, tmp_path):
     at_step_150(interrupt)
     preset = tmp_path / hard_presets.write(tmp_path, "Calls", evaluate={"every_steps": 0})
@@ -236,7 +236,7 @@ def test_wrong_engines_are_refused_before_anything_is_made(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize("engine", ["reference", pytest.param("compiled", marks=slow)])
 def test_a_forked_child_that_ends_by_sys_exit_leaves_the_run_to_its_parent(engine, tmp_path):
     results = []
     for world in ("Walk", "Forks"):

@@ -33,16 +33,6 @@ def test_every_shipped_preset_trains_and_its_weights_play(tmp_path, preset):
     assert {"preset", "engine", "seed", "env_steps", "versions"} <= set(attributes)
 
 
-def test_equal_seeds_give_equal_files_and_others_do_not(tmp_path):
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        kerasrl_runner.fit(
-            "cartpole", engine="reference", steps=500, seed=seed, run_dir=tmp_path / name
-        )
-    files = {name: (tmp_path / name / "weights.h5").read_bytes() for name in "abc"}
-    assert files["a"] == files["b"]
-    assert files["a"] != files["c"]
-
-
 @pytest.mark.parametrize("dueling", [None, "avg", "max", "naive"])
 @pytest.mark.parametrize("window", [1, 3])
 def test_its_weights_file_says_what_the_compiled_engine_would_say(dueling, window):

@@ -11,13 +11,12 @@ import hard_presets
 import pytest
 from commands import Outcome, finish
 from commands import start as start_process
-from forked_runs import Fault, run, start
+from forked_runs import Fault, results_of, run, start
 
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.weights.file import read_weights
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
-RESULTS = ("weights.h5", "best.h5", "log.csv", "evaluation.csv")
 HINT = "Stopping when the environment's step has ended; a second Ctrl-C stops at once."
 
 slow = pytest.mark.slow
@@ -79,28 +78,6 @@ def test_one_signal_ends_a_process_within_two_seconds(engine, number, tmp_path):
     check_interrupted(outcome, directory)
     assert took < seconds(2)
     assert "Go on:   kerasrl-run fit --resume run" in outcome.stdout
-
-
-@pytest.mark.parametrize("engine", ["reference", pytest.param("compiled", marks=slow)])
-def test_a_stopped_run_goes_on_to_the_same_end(engine, tmp_path):
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    for folder in (whole, stopped):
-        folder.mkdir()
-        hard_presets.write(folder, "Walk")
-    arguments = [*begin(tmp_path, "Walk", engine), "--checkpoint-every", 30]
-    assert run(*arguments, folder=whole).code == 0
-    rng = random.Random(engine)
-    outcome = run(*arguments, folder=stopped, fault=Fault("row", 20, "after", "SIGINT"))
-    stops = 0
-    while outcome.code == 130:
-        check_interrupted(outcome, RunDirectory(stopped / "run"))
-        stops += 1
-        fault = Fault("row", rng.randint(6, 15), "after", rng.choice(("SIGINT", "SIGTERM")))
-        outcome = run("fit", "--resume", "run", folder=stopped, fault=fault)
-    assert (outcome.code, outcome.stderr) == (0, "")
-    assert stops > 2
-    for name in RESULTS:
-        assert (stopped / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
 
 
 @pytest.mark.parametrize("fault", ["sleeps", "computes in C", "catches everything"])
@@ -177,8 +154,7 @@ def test_a_signal_during_an_evaluation_ends_it(engine, tmp_path):
 @pytest.mark.parametrize("twice", [False, pytest.param(True, marks=slow)], ids=["once", "twice"])
 @pytest.mark.parametrize(
     "place",
-    [("array", 30, "before"), ("array", 25, "after"), ("fsync", 24, "before"),
-     ("fsync", 33, "after"), ("replace", 12, "before"), ("replace", 15, "after"),
+    [("array", 30, "before"), ("fsync", 33, "after"), ("replace", 12, "before"),
      ("unlink", 14, "before"), ("text", 5, "middle")],
     ids=lambda p: f"{p[0]}-{p[1]}-{p[2]}",
 )  # fmt: skip
@@ -191,7 +167,7 @@ def test_a_signal_while_the_checkpoint_is_written_leaves_a_whole_one(
     check_interrupted(outcome, RunDirectory(tmp_path / "run"))
     again = run("fit", "--resume", "run", folder=tmp_path)
     assert (again.code, again.stderr) == (0, "")
-    assert {name: (tmp_path / "run" / name).read_bytes() for name in RESULTS} == whole_walk
+    assert results_of(tmp_path / "run") == whole_walk
     left = {path.name.split("-")[0] for path in (tmp_path / "run" / "checkpoint").iterdir()}
     assert left == {"best", "checkpoint.json", "replay", "state"}
 
@@ -200,10 +176,10 @@ def test_a_signal_while_the_checkpoint_is_written_leaves_a_whole_one(
 def whole_walk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("walk")
     assert run(*begin(folder, "Walk"), "--checkpoint-every", 30, folder=folder).code == 0
-    return {name: (folder / "run" / name).read_bytes() for name in RESULTS}
+    return results_of(folder / "run")
 
 
-MOMENTS = [pytest.param(n, marks=[slow] if n >= 2 else []) for n in range(30)]
+MOMENTS = [pytest.param(n, marks=[slow] if n else []) for n in range(30)]
 
 
 @pytest.mark.parametrize("number", MOMENTS)

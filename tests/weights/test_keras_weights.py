@@ -32,21 +32,12 @@ def _file(model: Any) -> WeightsFile:
     return WeightsFile(layers_of(model), config_of(model), {})
 
 
-@pytest.mark.parametrize("dueling_type", ["avg", "naive"])
-def test_a_dueling_head_folds_into_a_plain_network_of_equal_q_values(dueling_type: str) -> None:
-    dueling, plain = _network(dueling_type), _network()
-    set_layers(plain, _file(dueling))
+@pytest.mark.parametrize("pair", [("avg", None), (None, "avg"), ("naive", None), (None, "naive")])
+def test_dueling_weights_fold_into_a_plain_network_and_back(pair: Any) -> None:
+    source, target = map(_network, pair)
+    set_layers(target, _file(source))
     np.testing.assert_allclose(
-        plain.predict_on_batch(STATES), dueling.predict_on_batch(STATES), atol=1e-6
-    )
-
-
-@pytest.mark.parametrize("dueling_type", ["avg", "naive"])
-def test_plain_weights_unfold_into_a_dueling_network_of_equal_q_values(dueling_type: str) -> None:
-    plain, dueling = _network(), _network(dueling_type)
-    set_layers(dueling, _file(plain))
-    np.testing.assert_allclose(
-        dueling.predict_on_batch(STATES), plain.predict_on_batch(STATES), atol=1e-6
+        target.predict_on_batch(STATES), source.predict_on_batch(STATES), atol=1e-6
     )
 
 
