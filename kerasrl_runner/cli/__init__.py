@@ -12,7 +12,8 @@ import click
 
 from kerasrl_runner.cli.output import drop_stdout
 from kerasrl_runner.cli.signals import Interrupted, interruptible
-from kerasrl_runner.errors import EXIT_FAILED, EXIT_INTERRUPTED, RunError, RunnerError, nearest
+from kerasrl_runner.errors import EXIT_FAILED, EXIT_INTERRUPTED, RunnerError, nearest
+from kerasrl_runner.files.places import working_folder
 
 _COMMANDS = ("fit", "test", "runs", "presets", "doctor")
 
@@ -38,12 +39,7 @@ class _Commands(click.Group):
 @click.version_option(package_name="kerasrl-runner", prog_name="kerasrl-run")
 def _group() -> None:
     """Train and play keras-rl DQN agents from preset files."""
-    try:
-        os.getcwd()
-    except FileNotFoundError as error:
-        raise RunError(
-            "the working folder was deleted. Change to a folder that exists, by cd."
-        ) from error
+    working_folder()  # Each command needs it.
 
 
 def main(arguments: list[str] | None = None) -> None:

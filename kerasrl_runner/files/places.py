@@ -1,11 +1,23 @@
-"""Where runs are written, and where the shipped presets and weights are."""
+"""The working folder, the runs folder, and the folders of shipped presets and weights."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from kerasrl_runner.errors import RunError
+
 _PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def working_folder() -> str:
+    """Raises RunError where it was deleted."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise RunError(
+            "the working folder was deleted. Change to a folder that exists, by cd."
+        ) from error
 
 
 def runs_folder() -> Path:

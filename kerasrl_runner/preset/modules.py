@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import Any
 
 from kerasrl_runner.errors import PresetError
+from kerasrl_runner.files.places import working_folder
 from kerasrl_runner.preset.schema import Preset
 
 
@@ -32,7 +32,7 @@ def make_importable(preset: Preset) -> None:
 
     They are searched after everything that is installed.
     """
-    for folder in (os.getcwd(), str(preset.folder or "")):
+    for folder in (working_folder(), str(preset.folder or "")):
         if folder and folder not in sys.path:
             sys.path.append(folder)
 
