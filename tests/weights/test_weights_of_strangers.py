@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import marshal
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from records import write_record
 
 import kerasrl_runner
 from kerasrl_runner.errors import PresetError, WeightsError
@@ -84,14 +84,14 @@ def test_a_weights_file_alone_imports_nothing(tmp_path: Path, preset: str) -> No
 
 def test_in_a_run_directory_the_way_out_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "run", ENVIRONMENT)
-    (path.parent / "run.json").write_text(json.dumps({"status": "finished"}))
+    write_record(path.parent)
     with pytest.raises(WeightsError, match=f"--run {path.parent}"):
         find_subject(weights=path)
 
 
 def test_what_its_user_names_may_be_imported(tmp_path: Path) -> None:
     path = write(tmp_path / "run", ENVIRONMENT)
-    (path.parent / "run.json").write_text(json.dumps({"status": "finished", "preset": "best"}))
+    write_record(path.parent)
     (tmp_path / "mine.toml").write_text(ENVIRONMENT)
     assert find_subject(load_preset(tmp_path / "mine.toml"), weights=path).path == path
     assert find_subject(run=str(path.parent)).path == path
