@@ -101,7 +101,7 @@ def restore(checkpoint: Checkpoint, learner: Learner) -> None:
     """
     scalars = checkpoint.scalars
     with explain_other_training():
-        if checkpoint.entries is not None:
+        if checkpoint.entries:
             learner.replay.refill(checkpoint.appended, checkpoint.entries)
         learner.restore(TrainingState(checkpoint.arrays, scalars["learner"]))
         learner.environment.episode = int(scalars["environment"]["episode"])
