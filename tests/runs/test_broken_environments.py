@@ -74,7 +74,7 @@ def test_a_fault_is_reported_with_its_step_cause_and_remedy(fault, tmp_path):
     check_kept(tmp_path, env_steps=150 if fault == "reset" else 149)
 
 
-@engines
+@mostly_reference
 def test_an_environment_that_failed_once_is_resumed_to_the_same_end(engine, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
