@@ -31,7 +31,7 @@ class Checkpoint:
     arrays: Columns
     scalars: dict[str, Any]  # JSON: counters and random streams
     appended: int  # entries ever stored in the replay memory
-    entries: Columns | None  # the newest of them, column by column [N, ...]; None for none
+    entries: Columns  # the newest of them, column by column [N, ...]; empty for none
     best_file: Path | None  # a copy of the best weights as they were then
 
 
@@ -113,7 +113,7 @@ class CheckpointFolder:
         count = min(appended, manifest["capacity"])
         newest = {name: np.concatenate(parts)[-count:] for name, parts in columns.items()}
         best_file = self.path / manifest["best"] if manifest["best"] else None
-        return Checkpoint(arrays, manifest["scalars"], appended, newest or None, best_file)
+        return Checkpoint(arrays, manifest["scalars"], appended, newest, best_file)
 
     def _read_manifest(self) -> dict[str, Any]:
         try:

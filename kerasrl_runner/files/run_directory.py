@@ -40,11 +40,27 @@ class RunDirectory:
         Raises:
             RunError: it is missing or broken.
         """
-        record = self._read_record()
-        if record.status == "running" and not is_locked(self.path):
-            record = self._read_record()  # The run may have ended since it was read.
-            if record.status == "running":
-                return record.model_copy(update={"status": "interrupted"})
+        # Asked first, since a run writes its end before it gives up the lock.
+        has_process = is_locked(self.path)
+        try:
+            record = RunRecord.model_validate_json(self.record_file.read_bytes())
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{self.path} is no run directory: it has no run.json, which a run writes before "
+                f"its first step. If one was stopped before that, delete the folder and begin "
+                f"again."
+            ) from error
+        except OSError as error:
+            raise RunError(f"cannot read {self.record_file}: {error.strerror}.") from error
+        except ValidationError as error:
+            wrong = error.errors(include_url=False)[0]
+            key = ".".join(map(str, wrong["loc"]))
+            raise RunError(
+                f"{self.record_file} is not what a run writes: {f'{key}: ' if key else ''}"
+                f"{wrong['msg']}. Put it back from a copy, or begin the run anew."
+            ) from error
+        if record.status == "running" and not has_process:
+            return record.model_copy(update={"status": "interrupted"})
         return record
 
     def write_record(self, record: RunRecord) -> None:
@@ -68,25 +84,6 @@ class RunDirectory:
             for leftover in self.path.glob(f".{path.stem}.*{path.suffix}"):
                 with contextlib.suppress(OSError):
                     leftover.unlink()
-
-    def _read_record(self) -> RunRecord:
-        try:
-            return RunRecord.model_validate_json(self.record_file.read_bytes())
-        except FileNotFoundError as error:
-            raise RunError(
-                f"{self.path} is no run directory: it has no run.json, which a run writes before "
-                f"its first step. If one was stopped before that, delete the folder and begin "
-                f"again."
-            ) from error
-        except OSError as error:
-            raise RunError(f"cannot read {self.record_file}: {error.strerror}.") from error
-        except ValidationError as error:
-            wrong = error.errors(include_url=False)[0]
-            key = ".".join(map(str, wrong["loc"]))
-            raise RunError(
-                f"{self.record_file} is not what a run writes: {f'{key}: ' if key else ''}"
-                f"{wrong['msg']}. Put it back from a copy, or begin the run anew."
-            ) from error
 
 
 @contextlib.contextmanager

@@ -66,8 +66,8 @@ class CsvLog(Listener):
                 event.episode_return,
                 event.episode_length,
                 "terminated" if event.terminated else "truncated",
-                "" if event.epsilon is None else event.epsilon,
-                "" if event.loss is None else event.loss,
+                event.epsilon,  # None makes an empty cell.
+                event.loss,
             ]
         )
 

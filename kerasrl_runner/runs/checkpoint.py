@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,25 +29,19 @@ from kerasrl_runner.weights.file import read_weights
 LONG_EPISODE = 10_000
 
 
+@dataclass
 class Checkpoints(Listener):
     """Writes a checkpoint at the first episode's end after each `every` env steps."""
 
-    def __init__(
-        self,
-        directory: RunDirectory,
-        learner: Learner,
-        evaluation: Evaluation | None,
-        logs: dict[str, CsvFile],
-        every: int,
-    ) -> None:
-        """`logs` by file name: a run that goes on cuts them back to where they were."""
-        self._directory = directory
-        self._learner = learner
-        self._evaluation = evaluation
-        self._logs = logs
-        self._every = every
-        self._next = learner.env_steps + every
-        self._overdue = learner.env_steps + LONG_EPISODE
+    directory: RunDirectory
+    learner: Learner
+    evaluation: Evaluation | None
+    logs: dict[str, CsvFile]  # by file name; a run that goes on cuts them back
+    every: int
+
+    def __post_init__(self) -> None:
+        self._next = self.learner.env_steps + self.every
+        self._overdue = self.learner.env_steps + LONG_EPISODE
 
     def on_step(self, event: StepEvent) -> None:
         if event.env_steps == self._overdue:
@@ -60,7 +55,7 @@ class Checkpoints(Listener):
         self._overdue = event.env_steps + LONG_EPISODE
         if event.env_steps >= self._next:
             self.write()
-            self._next = event.env_steps + self._every
+            self._next = event.env_steps + self.every
 
     def write(self) -> None:
         """Write a checkpoint now, between two episodes.
@@ -69,8 +64,8 @@ class Checkpoints(Listener):
             RunError: it cannot be written; the one before is whole.
             TrainingDiverged: NaN or infinity would be kept; the one before stays.
         """
-        self._directory.check_held()
-        learner, evaluation = self._learner, self._evaluation
+        self.directory.check_held()
+        learner, evaluation = self.learner, self.evaluation
         state = learner.state()
         for name, array in state.arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -80,16 +75,16 @@ class Checkpoints(Listener):
             "learner": state.scalars,
             "environment": {"episode": environment.episode, "env_steps": environment.env_steps},
             "evaluation": evaluation.state_dict() if evaluation else None,
-            "logs": {name: log.synced_size() for name, log in self._logs.items()},
+            "logs": {name: log.synced_size() for name, log in self.logs.items()},
         }
         best = evaluation.best if evaluation else None
-        self._directory.checkpoint.write(
+        self.directory.checkpoint.write(
             state.arrays,
             scalars,
             appended=learner.replay.appended,
             capacity=learner.replay.capacity,
             entries=learner.replay.entries,
-            best=(best.env_steps, self._directory.best_file) if best else None,
+            best=(best.env_steps, self.directory.best_file) if best else None,
         )
 
 
@@ -101,7 +96,7 @@ def restore(checkpoint: Checkpoint, learner: Learner) -> None:
     """
     scalars = checkpoint.scalars
     with explain_other_training():
-        if checkpoint.entries is not None:
+        if checkpoint.entries:
             learner.replay.refill(checkpoint.appended, checkpoint.entries)
         learner.restore(TrainingState(checkpoint.arrays, scalars["learner"]))
         learner.environment.episode = int(scalars["environment"]["episode"])

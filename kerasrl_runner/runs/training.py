@@ -60,8 +60,8 @@ def fit(
         checkpoint_every=checkpoint_every,
         initial_weights=None if initial_weights is None else Path(initial_weights),
     )
-    run_folder = None if run_dir is None else Path(run_dir)
-    return begin_run(settings, run_folder, Console(progress=progress))
+    folder = None if run_dir is None else Path(run_dir)
+    return begin_run(settings, folder, Console(progress=progress))
 
 
 def resume(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -183,10 +182,10 @@ def _read_layers(path: Path, file: h5py.File) -> tuple[Layer, ...]:
         )
     bytes_left = float(path.stat().st_size)
     layers = []
-    for layer_name in _decode_names(root.attrs["layer_names"]):
+    for layer_name in map(_decode, root.attrs["layer_names"]):
         group = _find(root, layer_name)
         weights = []
-        for name in _decode_names(group.attrs["weight_names"]):
+        for name in map(_decode, group.attrs["weight_names"]):
             dataset = _find(group, name)
             _check_array(dataset)
             is_compressed = dataset.id.get_create_plist().get_nfilters() - dataset.fletcher32 > 0
@@ -239,10 +238,6 @@ def _read_attributes(file: h5py.File) -> dict[str, Any]:
 
 def _decode(text: str | bytes) -> str:
     return text.decode() if isinstance(text, bytes) else text
-
-
-def _decode_names(names: Sequence[str | bytes]) -> list[str]:
-    return [_decode(name) for name in names]
 
 
 def _check_finite(path: Path, weights: WeightsFile) -> None:

@@ -68,7 +68,7 @@ def layers_of(model: Any) -> tuple[Layer, ...]:
     """
     layers = []
     for layer in model.layers:
-        variables = [*layer.trainable_weights, *layer.non_trainable_weights]
+        variables = _list_variables(layer)
         values = keras.backend.batch_get_value(variables)
         if isinstance(layer, DuelingHead):
             values = [fold(value, layer.dueling_type) for value in values]
@@ -97,18 +97,13 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
             f"{shortened(_format_shapes(expected))}, received "
             f"{shortened(_format_shapes(received))}. Use the preset they were trained with."
         )
-    values = []
+    pairs = []
     for target, source in zip(targets, sources, strict=True):
-        for _, value in source.weights:
+        for variable, (_, value) in zip(_list_variables(target), source.weights, strict=True):
             if isinstance(target, DuelingHead):
                 value = unfold(value, target.dueling_type)
-            values.append(value)
-    variables = [
-        variable
-        for layer in targets
-        for variable in (*layer.trainable_weights, *layer.non_trainable_weights)
-    ]
-    keras.backend.batch_set_value(list(zip(variables, values, strict=True)))
+            pairs.append((variable, value))
+    keras.backend.batch_set_value(pairs)
 
 
 def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -203,8 +198,13 @@ def _is_of_keras(module: str) -> bool:
     return module.split(".")[0] in ("builtins", "keras", "tf_keras")
 
 
+def _list_variables(layer: Any) -> list[Any]:
+    """In the order of legacy Keras' files."""
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
 def _list_shapes(layer: Any) -> list[tuple[int, ...]]:
-    shapes = [tuple(w.shape) for w in (*layer.trainable_weights, *layer.non_trainable_weights)]
+    shapes = [tuple(variable.shape) for variable in _list_variables(layer)]
     if isinstance(layer, DuelingHead) and is_foldable(layer.dueling_type):
         return [(*shape[:-1], shape[-1] - 1) for shape in shapes]
     return shapes

@@ -53,7 +53,7 @@ def test_what_was_written_is_read(folder):
 
 def test_an_empty_memory_has_no_entries(folder):
     assert write(folder, 0) == []
-    assert folder.read().entries is None
+    assert folder.read().entries == {}
 
 
 def test_a_checkpoint_adds_the_entries_since_the_one_before(folder):
@@ -156,7 +156,7 @@ def test_the_best_weights_are_kept_as_they_were(folder, tmp_path):
 
 
 def content_of(checkpoint: Checkpoint) -> tuple:
-    columns = (checkpoint.arrays, checkpoint.entries or {})
+    columns = (checkpoint.arrays, checkpoint.entries)
     arrays = [{k: (v.dtype, v.shape, v.tobytes()) for k, v in c.items()} for c in columns]
     return arrays, checkpoint.scalars, checkpoint.appended
 

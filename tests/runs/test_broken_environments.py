@@ -58,10 +58,6 @@ def check_kept(folder: Path, env_steps: int) -> None:
 
 FAULTS = {
     "step raises": "failed (step) at env step 150, step 10 of episode 14: ZeroDivisionError",
-    "step NaN reward": "failed (step) at env step 150, step 10 of episode 14: the reward is nan",
-    "step NaN observation": "failed (observation) at env step 150, step 10 of episode 14: it holds",
-    "step other shape": "expected shape (2,) as the space says, received (3,)",
-    "step four values": "not enough values to unpack (expected 5, got 4)",
     "step exit": "SystemExit: 0",
     "reset": "failed (reset) at env step 150, step 0 of episode 15: ConnectionError: the simulator",
 }
@@ -78,7 +74,7 @@ def test_a_fault_is_reported_with_its_step_cause_and_remedy(fault, tmp_path):
     check_kept(tmp_path, env_steps=150 if fault == "reset" else 149)
 
 
-@engines
+@mostly_reference
 def test_an_environment_that_failed_once_is_resumed_to_the_same_end(engine, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
