@@ -62,7 +62,7 @@ class StackError(RunnerError):
     """The installed TensorFlow, Keras and keras-rl2 cannot work together as they were loaded."""
 
 
-def diverged(what: str, env_step: int) -> TrainingDiverged:
+def divergence_error(what: str, env_step: int) -> TrainingDiverged:
     """The error for a training whose numbers ran away (D25), with its remedies."""
     return TrainingDiverged(
         f"{what} at env step {env_step}. Lower the learning rate, clip gradients (optimizer "
@@ -78,7 +78,7 @@ def whole_number(name: str, value: Any) -> int:
         raise UsageError(f"{name}: expected a whole number, received {value!r}.") from None
 
 
-def nearest(name: str, known: list[str]) -> str:
+def suggest_name(name: str, known: list[str]) -> str:
     """' Did you mean "x"?' for a misspelt `name`, or the empty string where nothing is near."""
     import difflib
 
@@ -87,7 +87,7 @@ def nearest(name: str, known: list[str]) -> str:
     return f' Did you mean "{lowered[matches[0]]}"?' if matches else ""
 
 
-def shortened(text: object, most: int = 300) -> str:
+def shorten(text: object, most: int = 300) -> str:
     """`text` of at most `most` characters, with control codes escaped, for an error message."""
     short = str(text)
     short = short if len(short) <= most else f"{short[: most - 3]}..."

@@ -27,7 +27,7 @@ from kerasrl_runner.errors import StackError
 
 
 @contextlib.contextmanager
-def _native_stderr_held_back() -> Iterator[None]:
+def _hold_back_native_stderr() -> Iterator[None]:
     """Hold back what TensorFlow's C++ prints while it loads; shown only when loading fails.
 
     Without a GPU it prints two lines that no log level silences.
@@ -58,7 +58,7 @@ def start_quietly() -> None:
     """
     if tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 21):
         return
-    with _native_stderr_held_back():
+    with _hold_back_native_stderr():
         tf.function(lambda: tf.zeros([]), jit_compile=True)()
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             session.run(tf.zeros([]))
@@ -69,7 +69,7 @@ def _load_legacy_keras() -> None:
     if "tensorflow" not in sys.modules:
         os.environ["TF_USE_LEGACY_KERAS"] = "1"
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _native_stderr_held_back():
+    with _hold_back_native_stderr():
         importlib.import_module("tensorflow")
         module = importlib.import_module("tensorflow.keras")
     # Keras 3's own file lies in keras/_tf_keras/: only a whole folder name tells.

@@ -20,7 +20,7 @@ from kerasrl_runner.agents.relay import (
     training_loggers,
 )
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
-from kerasrl_runner.errors import TrainingDiverged, diverged
+from kerasrl_runner.errors import TrainingDiverged, divergence_error
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import with_dueling_head
 from kerasrl_runner.vendor import rl_dqn
@@ -273,7 +273,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         return self.compute_batch_q_values([state])[0]
 
     def _diverged(self, what: str) -> TrainingDiverged:
-        return diverged(what, self.step)
+        return divergence_error(what, self.step)
 
     def _check_arguments(self) -> None:
         """Check values after the vendor's constructor has set them from all its arguments."""

@@ -85,7 +85,7 @@ def clone_into_graph(graph: PrivateGraph, model: Any) -> Any:
 
 
 @contextlib.contextmanager
-def vendor_parts_replaced() -> Iterator[None]:
+def replace_vendor_parts() -> Iterator[None]:
     """Let the vendor's compile use our copy of a model and our ordered soft update."""
     replaced = {
         "AdditionalUpdatesOptimizer": OrderedUpdatesOptimizer,

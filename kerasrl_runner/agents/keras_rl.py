@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.agents.base import BaseDQNAgent
-from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, vendor_parts_replaced
+from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, replace_vendor_parts
 from kerasrl_runner.parts.optimizers import legacy_optimizer
 from kerasrl_runner.vendor import keras, make_train_function, rl_dqn
 
@@ -25,7 +25,7 @@ class VendorDQNAgent(BaseDQNAgent):
     def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
         """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
         legacy = legacy_optimizer(optimizer)  # reads eager variables: outside the graph
-        with self._scope, vendor_parts_replaced():
+        with self._scope, replace_vendor_parts():
             super().compile(legacy, [*(metrics or [])])
 
     def compute_batch_q_values(self, state_batch: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ import click
 
 from kerasrl_runner.cli.output import drop_stdout
 from kerasrl_runner.cli.signals import Interrupted, interruptible
-from kerasrl_runner.errors import EXIT_FAILED, EXIT_INTERRUPTED, RunnerError, nearest
+from kerasrl_runner.errors import EXIT_FAILED, EXIT_INTERRUPTED, RunnerError, suggest_name
 from kerasrl_runner.files.places import working_folder
 
 _COMMANDS = ("fit", "test", "runs", "presets", "doctor")
@@ -27,7 +27,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in _COMMANDS:
             ctx.fail(
-                f'there is no command "{cmd_name}".{nearest(cmd_name, list(_COMMANDS))} '
+                f'there is no command "{cmd_name}".{suggest_name(cmd_name, list(_COMMANDS))} '
                 f"Known: {', '.join(_COMMANDS)}."
             )
         module = importlib.import_module(f"kerasrl_runner.cli.{cmd_name}")

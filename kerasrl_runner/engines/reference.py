@@ -13,7 +13,7 @@ from kerasrl_runner.engines.greedy import play
 from kerasrl_runner.engines.learner import Learner, Listener, TrainingState
 from kerasrl_runner.engines.reference_agent import build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.errors import diverged
+from kerasrl_runner.errors import divergence_error
 from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference import loop
 from kerasrl_runner.reference.agent import Agent
@@ -49,7 +49,7 @@ class ReferenceLearner(Learner):
     def q_values(self, state: list[np.ndarray]) -> np.ndarray:
         q_values = self.agent.q_values(state)
         if not math.isfinite(q_values.sum()):
-            raise diverged(f"the Q values became {q_values}", self.env_steps)
+            raise divergence_error(f"the Q values became {q_values}", self.env_steps)
         return q_values
 
     def train(self, env_steps: int, listeners: Sequence[Listener]) -> None:
@@ -120,7 +120,7 @@ class ReferenceLearner(Learner):
                 if isinstance(event, loop.StepEvent):
                     loss = None if event.learned is None else event.learned.loss
                     if loss is not None and not math.isfinite(loss):
-                        raise diverged(f"the loss became {loss}", self.env_steps)
+                        raise divergence_error(f"the loss became {loss}", self.env_steps)
                     self.send_step(event.env_step, loss)
                     if event.terminated or event.truncated:
                         continue  # The event of its episode's end comes next.

@@ -12,7 +12,7 @@ from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.observations import encoder
 from kerasrl_runner.environments.rendering import prepare_window, set_window_caption
 from kerasrl_runner.environments.seeds import TRAINING, episode_seeds
-from kerasrl_runner.errors import EnvironmentFailed, PresetError, nearest
+from kerasrl_runner.errors import EnvironmentFailed, PresetError, suggest_name
 from kerasrl_runner.preset.modules import make_importable
 from kerasrl_runner.preset.schema import Env, Preset
 
@@ -67,8 +67,8 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
         name = env.id.rpartition(":")[2]
         raise PresetError(
             f"env.id: Gymnasium cannot make {env.id}: {error}."
-            f"{nearest(name, list(gymnasium.registry))} Expected a registered id, or module:Id-v0 "
-            f"of a module that registers it."
+            f"{suggest_name(name, list(gymnasium.registry))} Expected a registered id, or "
+            f"module:Id-v0 of a module that registers it."
         ) from error
     except TypeError as error:
         raise PresetError(f"env.kwargs: {env.id} refuses its arguments: {error}.") from error

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.errors import CheckpointError, shortened
+from kerasrl_runner.errors import CheckpointError, shorten
 from kerasrl_runner.files.atomic import replacing, write_text
 
 Columns = dict[str, np.ndarray]
@@ -142,7 +142,7 @@ class CheckpointFolder:
 
     def _damaged(self, what: str) -> CheckpointError:
         return CheckpointError(
-            f"the checkpoint in {self.path} is damaged: {shortened(what)}. Start the run anew, or "
+            f"the checkpoint in {self.path} is damaged: {shorten(what)}. Start the run anew, or "
             f"put the folder back from a copy."
         )
 

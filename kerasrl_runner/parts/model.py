@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.preset.modules import imported_class
+from kerasrl_runner.preset.modules import import_class
 from kerasrl_runner.preset.names import INPUT_NAME, MODEL_NAME, Q_HEAD
 from kerasrl_runner.vendor import allow_lambdas, keras, tf
 
@@ -64,7 +64,7 @@ def build_q_network(
     Raises:
         PresetError: Keras refuses a layer's arguments or place, or there are too many weights.
     """
-    with at_most(MOST_WEIGHTS):
+    with limit_weights(MOST_WEIGHTS):
         return _build(layers, input_shape, nb_actions, dueling_type)
 
 
@@ -113,15 +113,15 @@ def with_dueling_head(model: Any, dueling_type: str) -> Any:
     return keras.Model(model.inputs, head(layers[-1].input))
 
 
-def at_most(numbers: int) -> Any:
-    """A scope in which a network of more weights is a ValueError, before they take memory."""
-    left = numbers
+def limit_weights(most: int) -> Any:
+    """Return a scope in which a network of more weights is a ValueError, before it takes memory."""
+    left = most
 
     def create(next_creator: Any, **arguments: Any) -> Any:
         nonlocal left
         left -= math.prod(arguments["shape"] or ())
         if left < 0:
-            raise ValueError(f"expected at most {numbers:,} weights in all its layers")
+            raise ValueError(f"expected at most {most:,} weights in all its layers")
         return next_creator(**arguments)
 
     return tf.variable_creator_scope(create)
@@ -135,7 +135,7 @@ def _flatten(model: Any) -> None:
 
 def _layer(name: str, arguments: dict[str, Any], key: str) -> Any:
     if ":" in name:
-        layer_class = imported_class(name, keras.layers.Layer, key)
+        layer_class = import_class(name, keras.layers.Layer, key)
     else:
         layer_class = getattr(keras.layers, name)
     arguments = dict(arguments)

@@ -37,7 +37,7 @@ def make_importable(preset: Preset) -> None:
             sys.path.append(folder)
 
 
-def imported_class(spelling: str, base: type, key: str) -> Any:
+def import_class(spelling: str, base: type, key: str) -> Any:
     """The class that "module:Class" names; importing runs that module.
 
     Raises:

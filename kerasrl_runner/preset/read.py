@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from kerasrl_runner.errors import PresetError, nearest, shortened
+from kerasrl_runner.errors import PresetError, shorten, suggest_name
 from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.preset.check import conflicts
 from kerasrl_runner.preset.names import REFUSED_KEYS
@@ -93,13 +93,13 @@ def _find_file(preset: str) -> Path:
         # os.path.isfile returns False where Path.is_file raises, as for a name that is too long.
         if path.suffix != ".toml" or not os.path.isfile(path):
             raise PresetError(
-                f"there is no preset file {shortened(path)}. Give an existing .toml file."
+                f"there is no preset file {shorten(path)}. Give an existing .toml file."
             )
         return path
     known = known_presets()
     if preset not in known:
         raise PresetError(
-            f'there is no preset called "{shortened(preset)}".{nearest(preset, list(known))} '
+            f'there is no preset called "{shorten(preset)}".{suggest_name(preset, list(known))} '
             f"Known: {', '.join(known)}. A file of your own is given with its .toml."
         )
     return known[preset]
@@ -117,7 +117,7 @@ def _parse_toml(text: str, source: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, or an integer with too many digits for Python
-        raise PresetError(f"{source}: this is not TOML: {shortened(error)}.") from error
+        raise PresetError(f"{source}: this is not TOML: {shorten(error)}.") from error
     except RecursionError as error:
         raise PresetError(f"{source}: the tables are nested too deeply to read.") from error
 
@@ -133,7 +133,7 @@ def _read_with_base(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]
         return data
     if not isinstance(base, str):
         raise PresetError(
-            f"{path}: extends: expected a preset's name or file, received {shortened(base)}."
+            f"{path}: extends: expected a preset's name or file, received {shorten(base)}."
         )
     beside = path.parent / base
     base_path = beside if base.endswith(".toml") and os.path.isfile(beside) else _find_file(base)
@@ -160,7 +160,7 @@ def _parse_override(override: str) -> tuple[str, dict[str, Any]]:
     keys = [part.strip() for part in key.split(".")]
     if not equals or not all(keys):
         raise PresetError(
-            f"--set {shortened(override, 80)}: expected KEY=VALUE with dots between the parts of "
+            f"--set {shorten(override, 80)}: expected KEY=VALUE with dots between the parts of "
             f"the key, such as agent.gamma=0.95."
         )
     try:
@@ -195,7 +195,7 @@ def _check_preset(
     lines = []
     for key, message in problems:
         source = _find_source(key, path, text, changed)
-        lines.append(f"{source}: {shortened(key, 80)}: {shortened(message, 1_000)}.")
+        lines.append(f"{source}: {shorten(key, 80)}: {shorten(message, 1_000)}.")
     raise PresetError("\n".join(lines))
 
 
@@ -203,7 +203,7 @@ def _find_source(key: str, path: Path, text: str, changed: Mapping[str, str]) ->
     """The `--set` that gave the key its value, or the file with the line."""
     for override_key, override in changed.items():
         if f"{key}.".startswith(f"{override_key}.") or f"{override_key}.".startswith(f"{key}."):
-            return f"--set {shortened(override, 80)}"
+            return f"--set {shorten(override, 80)}"
     line = _find_line(key, text)
     return f"{path}, line {line}" if line else str(path)
 
@@ -237,7 +237,7 @@ def _explain_error(error: Mapping[str, Any]) -> tuple[str, str]:
         if key in REFUSED_KEYS:
             return key, f"not in a preset: {REFUSED_KEYS[key]}"
         known = _list_known_keys(path[:-1])
-        return key, f"unknown key.{nearest(path[-1], known)} Known here: {', '.join(known)}"
+        return key, f"unknown key.{suggest_name(path[-1], known)} Known here: {', '.join(known)}"
     # pydantic adds the branch of a union, such as "int", which is no key of the file.
     key = ".".join(part for part in path if part not in ("int", "float") and "[" not in part)
     if error["type"] == "missing":
@@ -247,7 +247,7 @@ def _explain_error(error: Mapping[str, Any]) -> tuple[str, str]:
         return key or "preset", message.rstrip(".")
     for pydantics, tomls in _TOML_WORDS.items():
         message = re.sub(pydantics, tomls, message)
-    return key, f"{message}, received {shortened(repr(error['input']), 80)}"
+    return key, f"{message}, received {shorten(repr(error['input']), 80)}"
 
 
 def _list_known_keys(section: Sequence[str]) -> list[str]:

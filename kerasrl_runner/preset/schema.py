@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from kerasrl_runner.errors import nearest
+from kerasrl_runner.errors import suggest_name
 from kerasrl_runner.preset.names import KERAS_LAYERS, LEARNING_RATE_SCHEDULES, RESERVED_LAYER_NAMES
 
 
@@ -82,7 +82,7 @@ def _check_layer(table: Any) -> None:
     if ":" not in name and name not in KERAS_LAYERS:
         raise ValueError(
             f'no Keras layer for a Sequential is called "{name}".'
-            f"{nearest(name, list(KERAS_LAYERS))} A layer of your own is spelled "
+            f"{suggest_name(name, list(KERAS_LAYERS))} A layer of your own is spelled "
             f'"module:Class"'
         )
     if not isinstance(arguments, dict):
@@ -269,7 +269,7 @@ class Optimizer(_OneTable):
                 raise ValueError(
                     f"learning_rate: expected a number or a table of one of "
                     f"{', '.join(LEARNING_RATE_SCHEDULES)}; received {kind}."
-                    f"{nearest(kind, list(LEARNING_RATE_SCHEDULES))}"
+                    f"{suggest_name(kind, list(LEARNING_RATE_SCHEDULES))}"
                 )
         elif isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e6:
             raise ValueError(

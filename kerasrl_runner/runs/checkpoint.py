@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kerasrl_runner.engines.learner import EpisodeEvent, Learner, Listener, StepEvent, TrainingState
-from kerasrl_runner.errors import CheckpointError, WeightsError, diverged
+from kerasrl_runner.errors import CheckpointError, WeightsError, divergence_error
 from kerasrl_runner.files.atomic import explain_writing
 from kerasrl_runner.files.checkpoint import Checkpoint, copy_file
 from kerasrl_runner.files.run_directory import RunDirectory
@@ -69,7 +69,7 @@ class Checkpoints(Listener):
         state = learner.state()
         for name, array in state.arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise diverged(f"{name} became NaN or infinite", learner.env_steps)
+                raise divergence_error(f"{name} became NaN or infinite", learner.env_steps)
         environment = learner.environment
         scalars: dict[str, Any] = {
             "learner": state.scalars,

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasrl_runner.engines.greedy import Score
 from kerasrl_runner.engines.learner import Learner
-from kerasrl_runner.errors import CheckpointError, TrainingDiverged, WeightsError, diverged
+from kerasrl_runner.errors import CheckpointError, TrainingDiverged, WeightsError, divergence_error
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.runs.checkpoint import restore
 from kerasrl_runner.weights.file import WeightsFile, write_weights
@@ -54,7 +54,7 @@ class KeptWeights:
         else:
             self._write_last()
         if failure is None:
-            raise diverged("a weight became NaN or infinite", env_steps)
+            raise divergence_error("a weight became NaN or infinite", env_steps)
 
     def _write_last(self) -> None:
         weights = self._describe(self.learner.env_steps)

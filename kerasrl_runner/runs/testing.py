@@ -15,7 +15,7 @@ from kerasrl_runner.engines.greedy import Episode, Score
 from kerasrl_runner.environments.make import build_environment, check_rendering
 from kerasrl_runner.environments.rendering import can_open_window
 from kerasrl_runner.environments.seeds import TEST, check_seed
-from kerasrl_runner.errors import RunError, UsageError, WeightsError, shortened, whole_number
+from kerasrl_runner.errors import RunError, UsageError, WeightsError, shorten, whole_number
 from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, newest_finished
 from kerasrl_runner.pictures.video import check_video_path, video
@@ -135,7 +135,7 @@ def _check_modules(subject: Subject) -> None:
         beside = subject.path.parent
         run = f", the run by --run {beside}" if (beside / "run.json").is_file() else ""
         raise WeightsError(
-            f"{subject.path} says that it needs {shortened(', '.join(missing))}. A weights file is "
+            f"{subject.path} says that it needs {shorten(', '.join(missing))}. A weights file is "
             f"data and imports nothing by itself: name the preset by --preset{run}, or import "
             f"that yourself before."
         )
@@ -167,7 +167,7 @@ def play_subject(
     """
     preset = subject.preset
     count = preset.test.nb_episodes if episodes is None else whole_number("--episodes", episodes)
-    engine = engine or shortened(subject.weights.attributes.get("engine", DEFAULT_ENGINE))
+    engine = engine or shorten(subject.weights.attributes.get("engine", DEFAULT_ENGINE))
     seed = check_seed(seed)
     if count < 1:
         raise UsageError(f"--episodes: expected 1 or more, received {count}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kerasrl_runner.errors import WeightsError, shortened
+from kerasrl_runner.errors import WeightsError, shorten
 from kerasrl_runner.preset.names import RESCALING_NAME
 
 # What only names a layer, shaped its training or places it makes no other network.
@@ -86,7 +86,7 @@ def _keep_compared(part: Any) -> Any:
 def _describe_difference(expected: dict[str, Any], received: dict[str, Any]) -> str:
     keys = [k for k in {**expected, **received} if expected.get(k) != received.get(k)]
     return " and ".join(
-        f"{shortened(key)} = {shortened(repr(received.get(key)))} where "
-        f"{shortened(repr(expected.get(key)))} was expected"
+        f"{shorten(key)} = {shorten(repr(received.get(key)))} where "
+        f"{shorten(repr(expected.get(key)))} was expected"
         for key in keys[:3]
     )

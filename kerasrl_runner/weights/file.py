@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from kerasrl_runner.errors import WeightsError, shortened
+from kerasrl_runner.errors import WeightsError, shorten
 from kerasrl_runner.files.atomic import replacing
 
 # Of the root's attributes, those that Keras writes for itself.
@@ -166,7 +166,7 @@ def read_weights(path: Path) -> WeightsFile:
         raise
     except Exception as error:  # HDF5 and JSON raise whatever they like for a damaged file
         raise WeightsError(
-            f"{path} is not a readable HDF5 weights file: {shortened(error)}. Expected what "
+            f"{path} is not a readable HDF5 weights file: {shorten(error)}. Expected what "
             f"Keras' save or save_weights writes; a truncated download is the usual cause."
         ) from error
     _check_finite(path, weights)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerasrl_runner.errors import WeightsError, shortened
+from kerasrl_runner.errors import WeightsError, shorten
 from kerasrl_runner.parts.model import DuelingHead
 from kerasrl_runner.preset.names import DUELING_HEAD, KERAS_LAYERS
 from kerasrl_runner.vendor import keras
@@ -94,8 +94,8 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
     if expected != received:
         raise WeightsError(
             f"these weights are of another architecture: expected shapes "
-            f"{shortened(_format_shapes(expected))}, received "
-            f"{shortened(_format_shapes(received))}. Use the preset they were trained with."
+            f"{shorten(_format_shapes(expected))}, received "
+            f"{shorten(_format_shapes(received))}. Use the preset they were trained with."
         )
     pairs = []
     for target, source in zip(targets, sources, strict=True):
@@ -134,7 +134,7 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
         raise
     except Exception as error:  # what a foreign or broken configuration raises inside Keras
         raise WeightsError(
-            f"{path}: the network cannot be built: {shortened(error)}. Expected a file that this "
+            f"{path}: the network cannot be built: {shorten(error)}. Expected a file that this "
             f"project or tf_keras wrote; Keras 3 reads its own by keras.models.load_model."
         ) from error
     return model
@@ -178,7 +178,7 @@ def _find_class(name: str, custom_objects: Mapping[str, Any]) -> Any:
         found = _find_imported(package, class_name)
     if found is None or "Lambda" in (class_name, found.__name__):
         raise WeightsError(
-            f'"{shortened(name)}" cannot be built from a file. A file is data: it may name plain '
+            f'"{shorten(name)}" cannot be built from a file. A file is data: it may name plain '
             f"layers, initializers, regularizers and constraints of Keras; for a layer of your own "
             f"import its module before, or give its class by custom_objects."
         )
