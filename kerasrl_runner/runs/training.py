@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasrl_runner.engines import DEFAULT_ENGINE, ENGINES
-from kerasrl_runner.errors import RunError, UsageError, whole_number
+from kerasrl_runner.errors import RunError, UsageError
 from kerasrl_runner.files.lock import locked
 from kerasrl_runner.files.run_directory import RunDirectory, find_run, new_run
 from kerasrl_runner.files.run_record import RunRecord, installed_versions
@@ -102,11 +102,7 @@ def begin_run(settings: RunSettings, run_dir: Path | None, console: Console) -> 
 
 
 def continue_run(
-    name: str,
-    *,
-    steps: int | None,
-    other_versions: bool,
-    console: Console,
+    name: str, *, steps: int | None, other_versions: bool, console: Console
 ) -> FitResult:
     """Go on with a run. Raises as `resume`."""
     directory = find_run(name)
@@ -114,20 +110,19 @@ def continue_run(
         record = directory.record()
         preset = load_preset(directory.preset_file)
         preset._folder = Path(record.preset_folder) if record.preset_folder else None
-        target = record.steps if steps is None else whole_number("--steps", steps)
         settings = RunSettings(
             preset=preset,
-            steps=target,
+            steps=record.steps if steps is None else steps,
             seed=record.seed,
             engine=record.engine,
             checkpoint_every=record.checkpoint_every,
         )
-        if target < record.steps:
+        if settings.steps < record.steps:
             raise UsageError(
                 f"--steps: a run that goes on may get more env steps, not fewer; it was begun with "
-                f"{record.steps}, received {target}."
+                f"{record.steps}, received {settings.steps}."
             )
-        reason = _nothing_left(directory, record, preset, target)
+        reason = _nothing_left(directory, record, settings)
         if reason:
             console.say(reason)
             return result_of(directory, record)
@@ -142,13 +137,11 @@ def continue_run(
         return Run(settings, console).execute(directory, before=record)
 
 
-def _nothing_left(
-    directory: RunDirectory, record: RunRecord, preset: Preset, target: int
-) -> str | None:
+def _nothing_left(directory: RunDirectory, record: RunRecord, settings: RunSettings) -> str | None:
     """Why there is nothing to train, in words; None where there is."""
     if record.status != "finished":
         return None
-    goal, best = preset.evaluate.stop_at_return, record.best
+    goal, best = settings.preset.evaluate.stop_at_return, record.best
     if goal is not None and best is not None and best.mean_return >= goal:
         return (
             f"The run {directory.path} reached its goal after {best.env_steps} env steps: a mean "
@@ -157,7 +150,7 @@ def _nothing_left(
             f"weights: --set evaluate.stop_at_return=... --initial-weights "
             f"{directory.weights_file}"
         )
-    if target == record.steps:
+    if settings.steps == record.steps:
         return f"The run {directory.path} is finished; --steps trains it for more."
     return None
 
