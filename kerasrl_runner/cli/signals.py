@@ -20,6 +20,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # The handlers that ours replaced, outermost first. A forked child takes the first ones back.
 _replaced: list[dict[int, Any]] = []
+# The signals that a thread blocked before it forks, to be put back after.
+_masks: list[set[int | signal.Signals]] = []
 
 
 @contextlib.contextmanager
@@ -131,13 +133,27 @@ def _await_signal(reader: int) -> None:
         pass
 
 
+def _block_before_fork() -> None:
+    """Let no signal reach a child before it has taken the signals back: it would stop the run."""
+    _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS if _replaced else ()))
+
+
+def _unblock_after_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop())
+
+
 def _restore_in_forked_child() -> None:
     """Take the signals back: an environment's worker is not the run, and ends at one SIGTERM."""
     if _replaced:
         signal.set_wakeup_fd(-1)
         for number, kept in _replaced[0].items():
             signal.signal(number, kept)
+    _unblock_after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where commands end in a sentence
-    os.register_at_fork(after_in_child=_restore_in_forked_child)
+    os.register_at_fork(
+        before=_block_before_fork,
+        after_in_parent=_unblock_after_fork,
+        after_in_child=_restore_in_forked_child,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 HANG = "import time; time.sleep(600)"
@@ -24,9 +25,15 @@ def fake_package(folder: Path, name: str, version: str, more: str = "") -> Path:
 
 
 def assert_ended(process: int) -> None:
-    """It is gone, or dead and not yet reaped by whoever inherited it."""
+    """It is gone, or dead and not yet reaped by whoever inherited it; a kill takes a moment."""
+    deadline = time.monotonic() + 10
+    while is_alive(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_alive(process: int) -> bool:
     try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return
-    assert state == "Z"
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
