@@ -185,7 +185,8 @@ MOMENTS = [pytest.param(n, marks=[slow] if n else []) for n in range(30)]
 @pytest.mark.parametrize("number", MOMENTS)
 def test_a_signal_before_the_training_ends_the_command_at_once(number, tmp_path):
     rng = random.Random(number)
-    child = start_process("fit", "--run-dir", "run", folder=tmp_path)
+    endless = ("--steps", 10**6, "--set", "evaluate.every_steps=0")
+    child = start_process("fit", "--run-dir", "run", *endless, folder=tmp_path)
     try:
         # From the first import on: before it there is no Python to answer.
         time.sleep(rng.uniform(0.3, 6.0))
