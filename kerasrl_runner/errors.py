@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130

@@ -9,7 +9,7 @@ from gymnasium import error as gymnasium_error
 from gymnasium import spaces
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
-from kerasrl_runner.environments.observations import encoder
+from kerasrl_runner.environments.observations import build_encoder
 from kerasrl_runner.environments.rendering import prepare_window, set_window_caption
 from kerasrl_runner.environments.seeds import TRAINING, episode_seeds
 from kerasrl_runner.errors import EnvironmentFailed, PresetError, suggest_name
@@ -27,7 +27,7 @@ def build_environment(
     """
     make_importable(preset)
     env = make_environment(preset.env, render_mode)
-    encode, _ = encoder(env.observation_space, preset.env.observation_scale)
+    encode = build_encoder(env.observation_space, preset.env.observation_scale)
     environment = KerasRLEnvironment(
         env,
         encode=encode,

@@ -13,10 +13,8 @@ from kerasrl_runner.errors import PresetError
 Encoder = Callable[[Any], np.ndarray]
 
 
-def encoder(
-    space: spaces.Space, scale: float | tuple[float, ...]
-) -> tuple[Encoder, tuple[int, ...]]:
-    """A function from the environment's observation to the network's, and the latter's shape.
+def build_encoder(space: spaces.Space, scale: float | tuple[float, ...]) -> Encoder:
+    """A function from the environment's observation to the network's.
 
     Box and MultiBinary keep their dtype unless they are scaled (then float32); Discrete and
     MultiDiscrete become one-hot float32 vectors. The function raises ValueError for an observation
@@ -26,12 +24,11 @@ def encoder(
         PresetError: a space that one array cannot hold, or a scale of another length.
     """
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        size = int(spaces.flatdim(space))
         if scale != 1.0:
             raise PresetError(
                 f"env.observation_scale: {space} becomes one-hot, never scaled; leave it out."
             )
-        return lambda observation: _to_one_hot(observation, space), (size,)
+        return lambda observation: _to_one_hot(observation, space)
     if not isinstance(space, spaces.Box | spaces.MultiBinary):
         raise PresetError(
             f"env.id: observations of {space} do not fit one input of a Sequential; expected Box, "
@@ -40,17 +37,14 @@ def encoder(
         )
     shape, dtype = space.shape, space.dtype
     if scale == 1.0:
-        return lambda observation: _to_array(observation, shape, dtype), shape
+        return lambda observation: _to_array(observation, shape, dtype)
     factors = np.asarray(scale, np.float32)
     if factors.ndim and factors.shape != shape:
         raise PresetError(
             f"env.observation_scale: expected one number or {shape} numbers, one for each part of "
             f"the observation; received {factors.size}."
         )
-    return (
-        lambda observation: _to_array(observation, shape, dtype).astype(np.float32) * factors,
-        shape,
-    )
+    return lambda observation: _to_array(observation, shape, dtype).astype(np.float32) * factors
 
 
 def _to_one_hot(observation: Any, space: spaces.Space) -> np.ndarray:

@@ -123,7 +123,7 @@ class Model(_Section):
     layers: tuple[Layer, ...] = Field(strict=False)
 
     @model_validator(mode="after")
-    def _no_name_twice(self) -> Model:
+    def _check_names(self) -> Model:
         names = [layer.arguments["name"] for layer in self.layers if "name" in layer.arguments]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)

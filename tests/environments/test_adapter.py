@@ -10,7 +10,7 @@ import pytest
 from gymnasium import spaces
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
-from kerasrl_runner.environments.observations import encoder
+from kerasrl_runner.environments.observations import build_encoder
 from kerasrl_runner.environments.seeds import EVALUATION, TEST, TRAINING, episode_seeds
 from kerasrl_runner.errors import EnvironmentFailed
 
@@ -133,7 +133,7 @@ FAULTS: list[tuple[BaseException | dict[str, Any], str]] = [
 @pytest.mark.parametrize(("fault", "message"), FAULTS, ids=[message for _, message in FAULTS])
 def test_a_failing_environment_is_named_with_its_step_and_episode(fault: Any, message: str) -> None:
     made = gymnasium.make("gyms:Faulty-v0", fault=fault, at=7, terminates=5)
-    encode, _ = encoder(made.observation_space, 1.0)
+    encode = build_encoder(made.observation_space, 1.0)
     environment = KerasRLEnvironment(made, encode=encode)
     _episode(environment)
     environment.reset()
@@ -149,7 +149,7 @@ def test_an_observation_outside_its_discrete_space_is_a_failing_environment(
     observation: Any,
 ) -> None:
     made = gymnasium.make("gyms:Saying-v0", observation=observation)
-    encode, _ = encoder(made.observation_space, 1.0)
+    encode = build_encoder(made.observation_space, 1.0)
     message = r"Saying-v0 failed \(observation\).*expected a member of Discrete\(2\), received "
     with pytest.raises(EnvironmentFailed, match=f"{message}{observation!r}"):
         KerasRLEnvironment(made, encode=encode).reset()
@@ -178,7 +178,7 @@ def test_an_end_may_be_any_kind_of_true(yes: Any) -> None:
 def test_the_example_is_never_a_random_observation(space: Any, example: np.ndarray) -> None:
     env = gymnasium.make("gyms:Constant-v0").unwrapped
     env.observation_space = space
-    encode, _ = encoder(space, 1.0)
+    encode = build_encoder(space, 1.0)
     built = KerasRLEnvironment(env, encode=encode).example()
     assert built.dtype == example.dtype
     np.testing.assert_array_equal(built, example)
