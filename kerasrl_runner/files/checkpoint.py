@@ -92,7 +92,17 @@ class CheckpointFolder:
             "scalars": scalars,
         }
         write_text(self._manifest, json.dumps(manifest | {"checksum": _checksum(manifest)}))
-        kept = {self._manifest.name, state, best_copy, *(_segment_name(*s) for s in segments)}
+        self.remove_leftovers()
+
+    def remove_leftovers(self) -> None:
+        """Remove what the newest checkpoint does not name: older files, and half-written ones.
+
+        Raises:
+            CheckpointError: there is none, or it is damaged.
+        """
+        manifest = self._read_manifest()
+        segments = {_segment_name(*segment) for segment in manifest["segments"]}
+        kept = {self._manifest.name, manifest["state"], manifest["best"], *segments}
         with contextlib.suppress(OSError):  # The next checkpoint removes what stays.
             for path in self.path.iterdir():
                 if path.name not in kept:

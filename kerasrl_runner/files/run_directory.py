@@ -76,10 +76,7 @@ class RunDirectory:
             )
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left; only who holds the lock knows that they are dead.
-
-        The next checkpoint removes those of the checkpoint before.
-        """
+        """Remove what killed processes left; only who holds the lock knows that they are dead."""
         for path in (self.preset_file, self.record_file, self.weights_file, self.best_file):
             for leftover in self.path.glob(f".{path.stem}.*{path.suffix}"):
                 with contextlib.suppress(OSError):

@@ -172,6 +172,7 @@ class Run(Listener):
         if before is not None:
             files.remove_leftovers()
             checkpoint = files.checkpoint.read()
+            files.checkpoint.remove_leftovers()
             restore(checkpoint, self.learner)
             check_files(checkpoint, files)
             self._keep_best_of_last_step(before)
