@@ -67,7 +67,7 @@ def test_a_missing_package_is_broken_with_the_command_that_installs_it():
 def test_tf_keras_is_of_the_minor_version_of_tensorflow(install, tensorflow, tf_keras, status):
     install("tensorflow", tensorflow)
     install("tf-keras", tf_keras)
-    finding = versions.check_package(Requirement("tf-keras >= 2.18, < 2.22"))
+    finding = versions.check_package(Requirement("tf-keras >= 2.19, < 2.22"))
     assert finding.status == status
     if status == "broken":
         minor = tensorflow.rpartition(".")[0]
