@@ -92,7 +92,7 @@ class CheckpointFolder:
             "scalars": scalars,
         }
         write_text(self._manifest, json.dumps(manifest | {"checksum": _checksum(manifest)}))
-        self.remove_leftovers()
+        self._remove_unnamed(manifest)
 
     def remove_leftovers(self) -> None:
         """Remove what the newest checkpoint does not name: older files, and half-written ones.
@@ -100,7 +100,9 @@ class CheckpointFolder:
         Raises:
             CheckpointError: there is none, or it is damaged.
         """
-        manifest = self._read_manifest()
+        self._remove_unnamed(self._read_manifest())
+
+    def _remove_unnamed(self, manifest: dict[str, Any]) -> None:
         segments = {_segment_name(*segment) for segment in manifest["segments"]}
         kept = {self._manifest.name, manifest["state"], manifest["best"], *segments}
         with contextlib.suppress(OSError):  # The next checkpoint removes what stays.
