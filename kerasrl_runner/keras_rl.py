@@ -30,3 +30,5 @@ from rl.memory import EpisodeParameterMemory, Experience, Memory, sample_batch_i
 from rl.policy import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy, Policy, SoftmaxPolicy
 from rl.processors import MultiInputProcessor, WhiteningNormalizerProcessor
 from rl.util import WhiteningNormalizer, clone_model, clone_optimizer, huber_loss
+
+__all__ = [name for name in vars() if not name.startswith("_")]

@@ -15,7 +15,7 @@ import numpy as np
 
 from kerasrl_runner.agents.callbacks import TrainIntervalLogger
 from kerasrl_runner.agents.relay import CallbackRelay, move_processor
-from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.errors import TrainingDiverged, divergence_error
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import with_dueling_head
@@ -77,6 +77,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self.dueling_type = dueling_type
         self._check_arguments()
 
+    #: From the environment that `fit` and `test` are passed to the one that the loop runs in.
+    adapt = staticmethod(as_keras_rl)
     #: What the environment multiplies observations by; the network of a file does it itself.
     observation_scale: float | Sequence[float] = 1.0
     training: bool
@@ -195,8 +197,6 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
         `visualize` defaults to whether the environment was made with a render_mode (D6).
         """
-        if visualize is None:
-            visualize = getattr(env, "render_mode", None) is not None
         loggers = [rl_callbacks.TestLogger()] if verbose else []
         cap = nb_max_episode_steps and nb_max_episode_steps * action_repetition
         kept = {name: getattr(self, name) for name in _TRAINING_STATE}
@@ -290,15 +290,18 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
     @contextlib.contextmanager
     def _loop(
-        self, env: Any, callbacks: Any, loggers: list[Any], visualize: bool, cap: int | None
+        self, env: Any, callbacks: Any, loggers: list[Any], visualize: bool | None, cap: int | None
     ) -> Iterator[CallbackRelay]:
         """Surround the vendor's fit and test with a clean start and, always, a clean end.
 
         Ctrl-C ends it, and with a test the fit that it runs in (D20).
         """
+        environment = self.adapt(env)
+        if visualize is None:
+            visualize = environment.render_mode is not None
         drawing = [rl_callbacks.Visualizer()] if visualize else []
-        relay = CallbackRelay(self, env, [*(callbacks or []), *drawing, *loggers], cap)
-        environment = relay.environment
+        callbacks = [*(callbacks or []), *drawing, *loggers]
+        relay = CallbackRelay(self, environment, env, callbacks, cap)
         outer, self._environment = self._environment, environment
         outer_cap = environment.nb_max_episode_steps
         self._closing = False

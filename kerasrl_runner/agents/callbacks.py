@@ -17,10 +17,8 @@ from kerasrl_runner.weights.file import check_suffix
 
 
 class TrainIntervalLogger(rl_callbacks.TrainIntervalLogger):
-    """rl.callbacks.TrainIntervalLogger that reports of info what is a number (D7).
-
-    Those are the keys of an interval's first step; one that goes away counts where it is (D7b).
-    """
+    """rl.callbacks.TrainIntervalLogger that reports what is a number in an interval's first info,
+    averaged over the steps that have it (D7, D7b)."""
 
     def on_step_end(self, step: int, logs: dict[str, Any]) -> None:
         info = logs["info"] if isinstance(logs["info"], dict) else {}
@@ -32,8 +30,8 @@ class TrainIntervalLogger(rl_callbacks.TrainIntervalLogger):
 class FileLogger(rl_callbacks.FileLogger):
     """rl.callbacks.FileLogger that writes strict JSON, whole or not at all (D28).
 
-    Lists of an entry an episode, null where there is no number. Several fits and tests may follow
-    one another in it. Raises RunError where it cannot be written.
+    An entry an episode, of any number of fits and tests, null where there is no number. Raises
+    RunError where it cannot be written.
     """
 
     def on_train_begin(self, logs: Any) -> None:

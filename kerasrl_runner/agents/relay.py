@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
+from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.vendor import Callback, keras, rl_callbacks
 
 
@@ -26,9 +26,11 @@ class CallbackRelay(Callback):
     handed no info (D7). `cap` is how many env steps after its start steps truncate an episode.
     """
 
-    def __init__(self, agent: Any, env: Any, callbacks: list[Any], cap: int | None) -> None:
+    def __init__(
+        self, agent: Any, environment: KerasRLEnvironment, env: Any, callbacks: Any, cap: int | None
+    ) -> None:
         super().__init__()
-        self.environment = as_keras_rl(env)
+        self.environment = environment
         self.history = keras.callbacks.History()
         self.interrupted = False
         self._agent = agent
@@ -114,9 +116,13 @@ def move_processor(processor: Any, environment: KerasRLEnvironment) -> Iterator[
         return
     environment.process_step = functools.partial(type(processor).process_step, processor)
     inside_fit = "process_step" in vars(processor)
-    processor.process_step = lambda *step: step
+    processor.process_step = _pass_on
     try:
         yield
     finally:
         if not inside_fit:
             del processor.process_step
+
+
+def _pass_on(*step: Any) -> tuple[Any, ...]:  # no lambda: a callback may pickle the processor
+    return step

@@ -34,10 +34,7 @@ class KerasRLEnvironment:
     `terminated`, `truncated`, `info`, `observation` are those of the newest step; `episode` counts
     resets from 0; `episode_return` is the undiscounted sum of the environment's own rewards, in
     float64, before `reward_scale`. Each of `watchers` is called after every reset and step.
-    `process_step`, a script's Processor's, sees a step as the environment gave it.
     """
-
-    process_step: Callable[..., Any] | None = None
 
     def __init__(
         self,
@@ -76,6 +73,7 @@ class KerasRLEnvironment:
         self.watchers: list[Callable[[], None]] = []
         self._frame_shape: tuple[int, ...] | None = None
         self._warned = False
+        self.process_step: Callable[..., Any] | None = None  # that of a script's Processor
         # gymnasium.spaces.Discrete may count its actions from another number than 0.
         space = self.action_space
         self._first_action = int(space.start) if isinstance(space, spaces.Discrete) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from typing import Any
 
@@ -97,6 +98,17 @@ def test_a_test_in_a_fit_shares_the_processor_and_gives_it_back() -> None:
     assert len(processor.infos) == 4 + 5
     step = processor.process_step(np.ones(1), 1.0, False, {"text": "words"})
     assert step[3] == {"text": "words", "processed": True}
+
+
+def test_a_processor_can_be_pickled_in_a_fit_and_used_again() -> None:
+    processor, kept = Watching(), []
+    keep = AfterEachStep(lambda a: kept.append(pickle.dumps(a.processor)), only=2)
+    env = gymnasium.make("gyms:Informing-v0")
+    _idle_agent(processor=processor).fit(env, 4, callbacks=[keep], verbose=0)
+    again = pickle.loads(kept[0])
+    _idle_agent(processor=again).fit(env, 4, verbose=0)
+    assert len(processor.infos) == 4
+    assert len(again.infos) == 3 + 4
 
 
 @pytest.mark.parametrize("loop", LOOPS)
