@@ -25,10 +25,10 @@ from kerasrl_runner.vendor import keras
 # isort: split
 # The vendor's own, which its repair above lets load.
 from rl.callbacks import Callback, CallbackList, TestLogger, TrainEpisodeLogger, Visualizer
-from rl.core import Env, Processor
+from rl.core import Agent, Env, Processor
 from rl.memory import EpisodeParameterMemory, Experience, Memory, sample_batch_indexes
 from rl.policy import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy, Policy, SoftmaxPolicy
 from rl.processors import MultiInputProcessor, WhiteningNormalizerProcessor
-from rl.util import WhiteningNormalizer, clone_model, clone_optimizer, huber_loss
+from rl.util import WhiteningNormalizer, clone_model, clone_optimizer, get_object_config, huber_loss
 
 __all__ = [name for name in vars() if not name.startswith("_")]

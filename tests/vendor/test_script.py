@@ -69,12 +69,12 @@ def test_D1_D2_an_existing_script_trains_saves_and_tests_and_eager_execution_sta
 OTHERS = """
 import kerasrl_runner.keras_rl
 from kerasrl_runner.keras_rl import (
-    BoltzmannGumbelQPolicy, BoltzmannQPolicy, Callback, CallbackList, DQNAgent, Env,
+    Agent, BoltzmannGumbelQPolicy, BoltzmannQPolicy, Callback, CallbackList, DQNAgent, Env,
     EpisodeParameterMemory, EpsGreedyQPolicy, FileLogger, GreedyQPolicy, LinearAnnealedPolicy,
     MaxBoltzmannQPolicy, Memory, ModelIntervalCheckpoint, MultiInputProcessor, Policy, Processor,
     SequentialMemory, SoftmaxPolicy, TestLogger, TrainEpisodeLogger, TrainIntervalLogger,
     VendorDQNAgent, Visualizer, WhiteningNormalizer, WhiteningNormalizerProcessor, clone_model,
-    clone_optimizer, huber_loss, keras, sample_batch_indexes,
+    clone_optimizer, get_object_config, huber_loss, keras, sample_batch_indexes,
 )
 from rl.agents import CEMAgent, DDPGAgent, NAFAgent, SARSAAgent
 
