@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +26,27 @@ class Batch(NamedTuple):
     terminated: np.ndarray  # [B] bool
 
 
+class Column(Sequence[Any]):
+    """One field of a memory's entries, oldest first: what the vendor keeps in a deque."""
+
+    def __init__(self, field: str, memory: Any = None) -> None:
+        self._field, self._memory = field, memory
+
+    def __get__(self, memory: Any, _: Any) -> Column:
+        return Column(self._field, memory)
+
+    def __set__(self, memory: Any, values: Iterable[Any]) -> None:
+        for index, value in zip(range(memory.nb_entries), values, strict=True):
+            memory._entries[self._field][memory._physical(index)] = value
+
+    def __len__(self) -> int:
+        return int(self._memory.nb_entries)
+
+    def __getitem__(self, index: Any) -> Any:
+        logical = np.asarray(range(len(self))[index])
+        return self._memory._entries[self._field][self._memory._physical(logical)]
+
+
 class SequentialMemory(rl_memory.SequentialMemory):
     """A ring of entries, each (observation, action, reward, terminated) or a closing entry.
 
@@ -32,7 +55,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
     last observation is stored by `end_episode` as a *closing entry*: it ends the last transition,
     never starts one, and no window crosses it. So an episode that was truncated, or cut by the end
     of `fit`, is not terminal, and yet no sample reaches into the next one (D5, D8 of
-    docs/defects.md; rl/memory.py:130-199 has one flag for both).
+    docs/defects.md; rl/memory.py:130-199 has one flag for both). An entry that is appended right
+    after a terminal one is a closing entry, too, as it is to the vendor.
 
     Samples are drawn uniformly with replacement by `generator`, in a bounded time (D17). Indices
     are logical: 0 is the oldest entry.
@@ -51,23 +75,36 @@ class SequentialMemory(rl_memory.SequentialMemory):
         `np.random.seed` at a script's start still makes its runs equal.
 
         Raises:
-            ValueError: a window below 1, a limit below window + 2, or boundaries to be ignored.
+            ValueError: a window or a limit below 1.
         """
-        if window_length < 1 or limit < window_length + 2:
-            raise ValueError(
-                f"expected window_length >= 1 and limit >= window_length + 2, received "
-                f"window_length={window_length} and limit={limit}"
-            )
-        if ignore_episode_boundaries:
-            raise ValueError("ignore_episode_boundaries=True would pair states across episodes")
-        rl_memory.Memory.__init__(self, window_length)
+        if window_length < 1 or limit < 1:
+            raise ValueError(f"expected 1 or more of each: {window_length=}, {limit=}")
+        rl_memory.Memory.__init__(self, window_length, ignore_episode_boundaries)
         self.limit = limit
         self.generator = generator or np.random.default_rng(np.random.randint(2**31, size=4))
         self._recent: deque[Any] = deque(maxlen=window_length - 1)
+        self._after_terminal = False
         self._observations: np.ndarray | None = None  # [limit, *observation]
         self.appended = 0  # entries ever stored
         self._size = 0
         self._next = 0
+
+    observations, actions = Column("observation"), Column("action")
+    rewards, terminals = Column("reward"), Column("terminated")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is stored, without the room that is reserved for more."""
+        state = self.__dict__ | {"_observations": None}
+        if self._observations is not None:
+            state |= {name: state[name][: self._size] for name in ("_entries", "_closing")}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if "_entries" in state:
+            self._allocate(self._entries.dtype)
+            self._entries[: self._size] = state["_entries"]
+            self._closing[: self._size] = state["_closing"]
 
     @property
     def nb_entries(self) -> int:
@@ -104,7 +141,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._entries[place], self._closing[place] = stored, closing
         self.appended, self._size, self._next = appended, count, appended % self.limit
 
-    def reserve(self, observation: Any) -> None:
+    def reserve(self, observation: Any, action: Any = 0) -> None:
         """Allocate `limit` entries for observations like this one; else the first `append` does.
 
         The system commits the pages as they fill, so an unused memory costs nothing yet.
@@ -112,17 +149,21 @@ class SequentialMemory(rl_memory.SequentialMemory):
         Raises:
             PresetError: a full memory would not fit into this machine's RAM.
         """
+        action = np.asarray(action)
         plain = isinstance(observation, np.ndarray) and observation.dtype != object
         shape, dtype = (observation.shape, observation.dtype) if plain else ((), np.dtype(object))
         entry = np.dtype(
             [
                 ("observation", dtype, shape),
-                ("action", np.int64),
+                ("action", action.dtype if action.dtype.kind == "f" else np.int64, action.shape),
                 ("reward", np.float64),
                 ("terminated", bool),
             ]
         )
         check_memory_fits(self.limit, entry.itemsize + 1)
+        self._allocate(entry)
+
+    def _allocate(self, entry: np.dtype) -> None:
         # One array holds whole entries, so that a sample costs one cache miss instead of four.
         self._entries = np.zeros(self.limit, entry)  # [limit]
         self._observations = self._entries["observation"]  # [limit, *observation], a view
@@ -136,9 +177,12 @@ class SequentialMemory(rl_memory.SequentialMemory):
         Raises:
             ValueError: the observation's shape or dtype differs from the ones before.
         """
-        self._recent.append(observation)
+        closing, self._after_terminal = self._after_terminal, bool(terminal)
         if training:
-            self._store(observation, action, reward, terminal, closing=False)
+            self._store(observation, action, reward, terminal, closing=closing)
+        self._recent.append(observation)
+        if closing and not self.ignore_episode_boundaries:
+            self._recent.clear()
 
     def end_episode(self, observation: Any) -> None:
         """Close the episode with its last observation, if one is open, and forget the window.
@@ -149,7 +193,10 @@ class SequentialMemory(rl_memory.SequentialMemory):
             self._closing[self._next - 1] = True
         elif self.inside_episode:
             self._store(observation, 0, 0.0, False, closing=True)
-        self._recent.clear()
+        self._after_terminal = False
+        self._recent.append(observation)
+        if not self.ignore_episode_boundaries:
+            self._recent.clear()
 
     def get_recent_state(self, current_observation: Any) -> list[Any]:
         """The window that ends in `current_observation`, zero-padded: W observations."""
@@ -159,6 +206,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
 
     def swap_recent(self, recent: list[Any]) -> list[Any]:
         """Replace the recent window (without the current observation); returns the old one."""
+        self._after_terminal = False
         old = list(self._recent)
         self._recent.clear()
         self._recent.extend(recent)
@@ -179,19 +227,23 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def sample_batch(self, batch_size: int, indices: Any = None) -> Batch:
         """Draw `batch_size` transitions, or take those that start at the logical `indices` [B].
 
+        As the vendor does, it draws another one where an index is a closing entry's.
+
         Raises:
-            ValueError: fewer than window + 2 entries, or an index that starts no transition.
+            ValueError: fewer than window + 2 entries, or an index out of their range.
         """
         if self._size < self.window_length + 2:
             raise ValueError(
                 f"expected at least window_length + 2 = {self.window_length + 2} entries to "
-                f"sample from, there are {self._size}"
+                f"sample from, there are {self._size} of limit={self.limit}"
             )
         if indices is None:
             return self._gather(self._draw(batch_size))
-        start = np.asarray(indices)  # [B]
-        if start.min() < 0 or start.max() >= self._size - 1 or self._is_closing(start).any():
+        start = np.array(indices)  # [B]
+        if start.min() < 0 or start.max() >= self._size - 1:
             raise ValueError(f"indices: {start.tolist()} do not all start a transition")
+        wrong = self._is_closing(start).nonzero()[0]
+        start[wrong] = self._draw(wrong.size)
         return self._gather(start)
 
     def _draw(self, batch_size: int) -> np.ndarray:
@@ -232,7 +284,9 @@ class SequentialMemory(rl_memory.SequentialMemory):
         # From the newest backwards: a frame is outside once a closing entry lies at or after
         # it, or where it would lie before the first entry.
         older = logical[:, -3::-1]  # [B, W - 1]
-        outside = self._is_closing(older) | (older < 0)  # [B, W - 1]
+        outside = older < 0  # [B, W - 1]
+        if not self.ignore_episode_boundaries:
+            outside |= self._is_closing(older)
         outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
         if frames.dtype == object:
             for sample, place in np.argwhere(outside):
@@ -252,10 +306,12 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def _store(
         self, observation: Any, action: int, reward: float, terminated: bool, *, closing: bool
     ) -> None:
-        if not isinstance(observation, tuple | dict):  # several inputs stay as they are
-            observation = np.asarray(observation)
+        # Several inputs stay as they are, as a tuple, a dict or a list of unlike arrays.
+        if not isinstance(observation, np.ndarray | tuple | dict):
+            with contextlib.suppress(ValueError):
+                observation = np.asarray(observation)
         if self._observations is None:
-            self.reserve(observation)
+            self.reserve(observation, action)
         assert self._observations is not None
         if self._observations.dtype != object:
             _check_like(observation, self._observations)
@@ -275,13 +331,10 @@ def blank(observation: Any) -> Any:
 
 
 def _check_like(observation: Any, stored: np.ndarray) -> None:
-    if not isinstance(observation, np.ndarray):
-        shape, dtype = (), np.dtype(object)
-    else:
-        shape, dtype = observation.shape, observation.dtype
-    alike = dtype == stored.dtype or np.can_cast(dtype, stored.dtype, "same_kind")
-    if shape != stored.shape[1:] or not alike:
+    given = observation if isinstance(observation, np.ndarray) else np.array(None)
+    alike = given.dtype == stored.dtype or np.can_cast(given.dtype, stored.dtype, "same_kind")
+    if given.shape != stored.shape[1:] or not alike:
         raise ValueError(
-            f"the environment returned an observation of shape {shape} and dtype {dtype}; the "
-            f"ones before had shape {stored.shape[1:]} and dtype {stored.dtype}"
+            f"the environment returned an observation of shape {given.shape} and dtype "
+            f"{given.dtype}; the ones before had shape {stored.shape[1:]} and dtype {stored.dtype}"
         )
