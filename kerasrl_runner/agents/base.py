@@ -173,6 +173,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         loggers = training_loggers(verbose, log_interval, visualize)
         relay = CallbackRelay(self, [*(callbacks or []), *loggers])
         self.stop_training = False
+        self.memory.end_episode(None)  # D8: a script may have appended entries by hand
         with self._loop(relay, environment, nb_max_episode_steps):
             self._keep_step = True
             super().fit(environment, self._step + nb_steps, callbacks=[relay], verbose=0)
@@ -286,8 +287,12 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             raise ValueError(f"memory_interval={self.memory_interval} skips steps; expected 1")
         if self.target_model_update == 0:
             raise ValueError("target_model_update=0 would never update the target; expected > 0")
-        if self.memory.limit < max(self.nb_steps_warmup, self.batch_size):
-            raise ValueError("the memory's limit is below nb_steps_warmup or batch_size; raise it")
+        least = self.memory.window_length + 2
+        if self.memory.limit < max(self.nb_steps_warmup, self.batch_size, least):
+            raise ValueError(
+                "the memory's limit is below nb_steps_warmup, batch_size or window_length + 2; "
+                "raise it"
+            )
 
     @contextlib.contextmanager
     def _loop(

@@ -78,13 +78,13 @@ class SequentialMemory(rl_memory.SequentialMemory):
             ValueError: a window or a limit below 1.
         """
         if window_length < 1 or limit < 1:
-            raise ValueError(f"expected 1 or more of each: {window_length=}, {limit=}")
+            raise ValueError(f"expected 1 or more of each, received {window_length=}, {limit=}")
         rl_memory.Memory.__init__(self, window_length, ignore_episode_boundaries)
         self.limit = limit
         self.generator = generator or np.random.default_rng(np.random.randint(2**31, size=4))
         self._recent: deque[Any] = deque(maxlen=window_length - 1)
         self._after_terminal = False
-        self._observations: np.ndarray | None = None  # [limit, *observation]
+        self._entries: Any = None  # [limit], of an observation, action, reward and terminated
         self.appended = 0  # entries ever stored
         self._size = 0
         self._next = 0
@@ -94,17 +94,15 @@ class SequentialMemory(rl_memory.SequentialMemory):
 
     def __getstate__(self) -> dict[str, Any]:
         """What is stored, without the room that is reserved for more."""
-        state = self.__dict__ | {"_observations": None}
-        if self._observations is not None:
-            state |= {name: state[name][: self._size] for name in ("_entries", "_closing")}
-        return state
+        state = vars(self).items()
+        return {name: v[: self._size] if isinstance(v, np.ndarray) else v for name, v in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        if "_entries" in state:
-            self._allocate(self._entries.dtype)
-            self._entries[: self._size] = state["_entries"]
-            self._closing[: self._size] = state["_closing"]
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                stored, value = value, np.zeros(state["limit"], value.dtype)
+                value[: len(stored)] = stored
+            setattr(self, name, value)
 
     @property
     def nb_entries(self) -> int:
@@ -161,12 +159,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
             ]
         )
         check_memory_fits(self.limit, entry.itemsize + 1)
-        self._allocate(entry)
-
-    def _allocate(self, entry: np.dtype) -> None:
         # One array holds whole entries, so that a sample costs one cache miss instead of four.
         self._entries = np.zeros(self.limit, entry)  # [limit]
-        self._observations = self._entries["observation"]  # [limit, *observation], a view
         self._closing = np.zeros(self.limit, bool)  # [limit]
 
     def append(
@@ -187,8 +181,12 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def end_episode(self, observation: Any) -> None:
         """Close the episode with its last observation, if one is open, and forget the window.
 
-        Without an observation the newest entry closes the episode and starts no transition.
+        Without an observation the newest entry closes the episode and starts no transition; if it
+        is terminal its own stands in, since nothing is learned from what follows.
         """
+        if observation is None and self.inside_episode:
+            newest = self._entries[self._next - 1]
+            observation = newest["observation"] if newest["terminated"] else None
         if self.inside_episode and observation is None:
             self._closing[self._next - 1] = True
         elif self.inside_episode:
@@ -214,7 +212,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
 
     def sample(self, batch_size: int, batch_idxs: Any = None) -> list[rl_memory.Experience]:
         """As `sample_batch`, in the vendor's form: B `Experience`s, their states as arrays."""
-        batch = self.sample_batch(batch_size, batch_idxs)
+        batch = self.sample_batch(batch_size, batch_idxs, redraw=True)
         # Several inputs go as lists of their tuples, as the vendor's processors expect them.
         state, next_state = (
             states.tolist() if states.dtype == object else states
@@ -224,13 +222,13 @@ class SequentialMemory(rl_memory.SequentialMemory):
                    batch.terminated.tolist())  # fmt: skip
         return list(map(rl_memory.Experience, *columns))
 
-    def sample_batch(self, batch_size: int, indices: Any = None) -> Batch:
+    def sample_batch(self, batch_size: int, indices: Any = None, *, redraw: bool = False) -> Batch:
         """Draw `batch_size` transitions, or take those that start at the logical `indices` [B].
 
-        As the vendor does, it draws another one where an index is a closing entry's.
+        To `redraw` is the vendor's way: another one where an index is a closing entry's.
 
         Raises:
-            ValueError: fewer than window + 2 entries, or an index out of their range.
+            ValueError: fewer than window + 2 entries, or an index that starts no transition.
         """
         if self._size < self.window_length + 2:
             raise ValueError(
@@ -240,7 +238,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if indices is None:
             return self._gather(self._draw(batch_size))
         start = np.array(indices)  # [B]
-        if start.min() < 0 or start.max() >= self._size - 1:
+        outside = start.min() < 0 or start.max() >= self._size - 1
+        if outside or (self._is_closing(start).any() and not redraw):
             raise ValueError(f"indices: {start.tolist()} do not all start a transition")
         wrong = self._is_closing(start).nonzero()[0]
         start[wrong] = self._draw(wrong.size)
@@ -278,9 +277,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
 
     def _frames(self, start: np.ndarray) -> np.ndarray:
         """The windows that end in `start` [B] and one frame more, [B, W + 1, *observation]."""
-        assert self._observations is not None
         logical = start[:, None] + np.arange(1 - self.window_length, 2)  # [B, W + 1]
-        frames = self._observations[self._physical(logical)]  # [B, W + 1, *observation]
+        frames = self._entries["observation"][self._physical(logical)]  # [B, W + 1, *observation]
         # From the newest backwards: a frame is outside once a closing entry lies at or after
         # it, or where it would lie before the first entry.
         older = logical[:, -3::-1]  # [B, W - 1]
@@ -310,11 +308,11 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if not isinstance(observation, np.ndarray | tuple | dict):
             with contextlib.suppress(ValueError):
                 observation = np.asarray(observation)
-        if self._observations is None:
+        if self._entries is None:
             self.reserve(observation, action)
-        assert self._observations is not None
-        if self._observations.dtype != object:
-            _check_like(observation, self._observations)
+        stored = self._entries["observation"]
+        if stored.dtype != object:
+            _check_like(observation, stored)
         index = self._next
         self._entries[index] = (observation, action, reward, terminated)
         self._closing[index] = closing

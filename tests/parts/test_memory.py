@@ -88,15 +88,11 @@ def test_the_same_indices_give_what_the_vendors_memory_gives(window: int, steps:
 @pytest.mark.parametrize("steps", [10, 40, 300])
 def test_every_index_gives_what_plain_lists_give(window: int, steps: int) -> None:
     memory, naive = _filled(64, window, steps, truncations=True)
-    starts = [e[0][0] for i, e in enumerate(naive.entries[-64:]) if naive.transition(i)]
     for index in range(memory.nb_entries):
         expected = naive.transition(index)
-        if index == memory.nb_entries - 1:
+        if expected is None:
             with pytest.raises(ValueError, match="do not all start a transition"):
                 memory.sample_batch(1, [index])
-            continue
-        if expected is None:  # the vendor draws another one, too
-            assert memory.sample_batch(1, [index]).state[0, -1, 0] in starts
             continue
         batch = memory.sample_batch(1, [index])
         state, action, reward, terminated, next_state = expected
@@ -312,7 +308,7 @@ def test_what_is_not_training_only_enters_the_recent_window() -> None:
 
 @pytest.mark.parametrize(("limit", "window"), [(0, 1), (10, 0)])
 def test_a_memory_of_nothing_is_refused(limit: int, window: int) -> None:
-    with pytest.raises(ValueError, match="1 or more of each: window_length="):
+    with pytest.raises(ValueError, match="1 or more of each, received window_length="):
         SequentialMemory(limit, window)
 
 
