@@ -10,6 +10,7 @@ import gymnasium
 from kerasrl_runner import keras_rl
 from kerasrl_runner.errors import EngineRefusal
 from kerasrl_runner.old_scripts.gym import NewInterface
+from kerasrl_runner.vendor import tf
 
 
 class _OldEnvironments:
@@ -33,6 +34,8 @@ class VendorDQNAgent(_OldEnvironments, keras_rl.VendorDQNAgent):
 class _CompiledWherePossible(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         try:
+            if not tf.executing_eagerly():
+                raise EngineRefusal("the script's other agents need graph mode")
             return super().__call__(*args, **kwargs)
         except EngineRefusal as refusal:
             if cls is not DQNAgent:

@@ -22,6 +22,11 @@ from kerasrl_runner.pictures.video import video
 
 # In `info`: the episode ends here for a reason that is none of the task (gym 0.10).
 _TRUNCATED = "TimeLimit.truncated"
+# Variants of Atari games that ale-py 0.9 left out, by a part of their ids.
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "Deterministic": {"frameskip": 4},
+    "-ram": {"obs_type": "ram"},
+}
 
 
 class Env:
@@ -145,10 +150,12 @@ class OldInterface:
         inner = self.gymnasium_env.unwrapped
         if isinstance(inner, NewInterface):
             return inner.old.render(mode=mode, **arguments)
-        frame = self.gymnasium_env.render()
-        if mode == "human" and frame is not None:
-            _show(to_rgb(frame), _frame_rate(self))
-        return frame
+        if mode != "human":
+            return self.gymnasium_env.render()
+        if (clock := _open_screen()) is not None:
+            _show(to_rgb(self.gymnasium_env.render()))
+            clock.tick(_frame_rate(self))  # no faster than the environment's own pace
+        return None
 
 
 class NewInterface(gymnasium.Env):
@@ -186,19 +193,17 @@ def _frame_rate(env: Any) -> float:
     return next(filter(None, known), 30)
 
 
-def _show(frame: np.ndarray, frames_per_second: float) -> None:
-    """Draw [height, width, 3] uint8 in a window, no faster than the environment's own pace."""
-    if (clock := _open_screen()) is not None:
-        import pygame
+def _show(frame: np.ndarray) -> None:
+    """Draw [height, width, 3] uint8 in the window."""
+    import pygame
 
-        size = frame.shape[1::-1]
-        window = pygame.display.get_surface()
-        if window is None or window.get_size() != size:
-            window = pygame.display.set_mode(size)
-        window.blit(pygame.surfarray.make_surface(frame.swapaxes(0, 1)), (0, 0))
-        pygame.event.pump()
-        pygame.display.flip()
-        clock.tick(frames_per_second)
+    size = frame.shape[1::-1]
+    window = pygame.display.get_surface()
+    if window is None or window.get_size() != size:
+        window = pygame.display.set_mode(size)
+    window.blit(pygame.surfarray.make_surface(frame.swapaxes(0, 1)), (0, 0))
+    pygame.event.pump()
+    pygame.display.flip()
 
 
 @functools.cache
@@ -221,8 +226,7 @@ def register(id: str, entry_point: Any, **arguments: Any) -> None:
     """gym.envs.registration.register, of an environment of either interface."""
 
     def create(**kwargs: Any) -> gymnasium.Env:
-        creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-        env: Any = creator(**kwargs)
+        env = _load_creator(entry_point)(**kwargs)
         return env if isinstance(env, gymnasium.Env) else NewInterface(env)
 
     limit = arguments.get("max_episode_steps") or arguments.get("timestep_limit")
@@ -233,26 +237,40 @@ def register(id: str, entry_point: Any, **arguments: Any) -> None:
     )  # fmt: skip
 
 
+def _load_creator(entry_point: Any) -> Any:
+    return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+
+
 def make(id: str, **arguments: Any) -> OldInterface:
     """gym.make. Raises gymnasium.error.Error: no installed package has this environment."""
-    name = find_successor(id)
+    name, changed = find_successor(id)
     if name != id:
-        print(f"{id} -> {name}: Gymnasium has no {id} any more.", file=sys.stderr)
-    if id == "CartPole-v0":  # it differs from v1 by its limit alone
-        arguments.setdefault("max_episode_steps", 200)
-    creator = load_env_creator(gymnasium.spec(name).entry_point)  # type: ignore[arg-type]
-    modes = getattr(creator, "metadata", {}).get("render_modes") or ()
-    if "rgb_array" in modes:
-        arguments.setdefault("render_mode", "rgb_array")
-    return OldInterface(gymnasium.make(name, disable_env_checker=True, **arguments))
+        print(f"{id} -> {describe_make(name, changed)}", file=sys.stderr)
+    creator = _load_creator(gymnasium.spec(name).entry_point)
+    if "rgb_array" in (getattr(creator, "metadata", {}).get("render_modes") or ()):
+        changed = {"render_mode": "rgb_array", **changed}
+    return OldInterface(gymnasium.make(name, disable_env_checker=True, **{**changed, **arguments}))
 
 
-def find_successor(id: str) -> str:
-    """The id under which Gymnasium has this environment today; `id` where it has not."""
+def find_successor(id: str) -> tuple[str, dict[str, Any]]:
+    """The id and arguments that make this environment today; `id` alone where nothing does."""
     with contextlib.suppress(ImportError):  # the Atari games, where they are installed
         gymnasium.register_envs(importlib.import_module("ale_py"))
-    if id in gymnasium.registry and id != "CartPole-v0":
-        return id
-    namespace, name, _ = parse_env_id(id.rpartition(":")[2])
-    newest = find_highest_version(namespace, name)
-    return id if newest is None else f"{id.rpartition('-v')[0]}-v{newest}"
+    arguments: dict[str, Any] = {}
+    name = id
+    for part, meaning in _VARIANTS.items():
+        if part in name and name not in gymnasium.registry:
+            name, arguments = name.replace(part, ""), {**arguments, **meaning}
+    if name == "CartPole-v0":
+        return "CartPole-v1", {"max_episode_steps": 200}  # its only difference
+    namespace, stem, _ = parse_env_id(name.rpartition(":")[2])
+    if name not in gymnasium.registry and find_highest_version(namespace, stem) is not None:
+        name = f"{name.rpartition('-v')[0]}-v{find_highest_version(namespace, stem)}"
+    return (name, arguments) if name in gymnasium.registry else (id, {})
+
+
+def describe_make(name: str, arguments: dict[str, Any]) -> str:
+    """The call of gymnasium.make as a person would write it."""
+    return (
+        f"gymnasium.make({', '.join([repr(name), *(f'{k}={v!r}' for k, v in arguments.items())])})"
+    )

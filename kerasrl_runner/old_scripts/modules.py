@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.util
+import os
 import re
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 
 from kerasrl_runner import keras_rl
@@ -33,8 +37,26 @@ _TODAY = {
     "tensorflow.python.keras": "tensorflow.keras",
     "gym": "gymnasium",
 }
-OTHER_AGENTS = ("SARSAAgent", "CEMAgent", "DDPGAgent", "NAFAgent", "ContinuousDQNAgent")
+_OTHER_AGENTS = re.compile(r"\b(SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent\b")
 _FACADES: dict[str, ModuleType] = {}
+_CORE = {
+    "Env": gym.Env,
+    "Wrapper": gym.Wrapper,
+    "ObservationWrapper": gym.Wrapper,
+    "RewardWrapper": gym.Wrapper,
+    "ActionWrapper": gym.Wrapper,
+}
+_MAKING = {"make": gym.make, "register": gym.register}
+# What is another thing in old gym than in Gymnasium.
+_GYM: dict[str, dict[str, Any]] = {
+    "gym": {**_CORE, **_MAKING, "__version__": "0.21.0"},
+    "gym.core": _CORE,
+    "gym.envs": _MAKING,
+    "gym.envs.registration": _MAKING,
+    "gym.utils": {},
+    "gym.utils.seeding": {"np_random": gym.np_random},
+    "gym.wrappers": {"Monitor": gym.Monitor},
+}
 _KERAS: Any = importlib.import_module("tensorflow.keras")
 
 
@@ -75,44 +97,13 @@ def find_module(name: str) -> ModuleType | None:
     return find_module(parent) if parent.count(".") else None
 
 
-def _overlay(real: ModuleType, **names: Any) -> ModuleType:
-    """A module like `real`, but for these names."""
-    module = ModuleType(real.__name__)
-    vars(module).update({**vars(real), **names})
-    return module
-
-
-def _gym_modules() -> dict[str, ModuleType]:
-    """The modules of gym that hold more than Gymnasium's of the same name."""
-    import gymnasium
-
-    wrapper_names = ("Wrapper", "ObservationWrapper", "RewardWrapper", "ActionWrapper")
-    core = {"Env": gym.Env, **dict.fromkeys(wrapper_names, gym.Wrapper)}
-    making = {"make": gym.make, "register": gym.register}
-    registration = _overlay(gymnasium.envs.registration, **making)
-    wrappers = _overlay(gymnasium.wrappers, Monitor=gym.Monitor)
-    seeding = _overlay(gymnasium.utils.seeding, np_random=gym.np_random)
-    utils = _overlay(gymnasium.utils, seeding=seeding)
-    envs = _overlay(gymnasium.envs, registration=registration, **making)
-    parts = {"envs": envs, "wrappers": wrappers, "utils": utils}
-    return {
-        "gym": _overlay(gymnasium, **core, **making, **parts, __version__="0.21.0"),
-        "gym.core": _overlay(gymnasium.core, **core),
-        "gym.envs": envs,
-        "gym.envs.registration": registration,
-        "gym.utils": utils,
-        "gym.utils.seeding": seeding,
-        "gym.wrappers": wrappers,
-    }
-
-
-def _rl_modules(door: dict[str, Any]) -> dict[str, ModuleType]:
-    """keras-rl2's modules with the door's classes; keras-rl2 itself keeps its own."""
-    loaded = {name: m for name, m in sys.modules.items() if name.partition(".")[0] == "rl"}
-    modules = {
-        name: _overlay(real, **{key: door[key] for key in door.keys() & vars(real).keys()})
-        for name, real in loaded.items()
-    }
+def _overlay(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, ModuleType]:
+    """Modules like today's of these old names, in which some names stand for something else."""
+    modules = {}
+    for name, changed in changes.items():
+        real = importlib.import_module(name.replace("gym", "gymnasium", 1))
+        modules[name] = ModuleType(name)
+        vars(modules[name]).update({**vars(real), **changed})
     for name, module in modules.items():
         parent, _, child = name.rpartition(".")
         if parent:
@@ -126,13 +117,23 @@ def install(statements: str) -> None:
     `statements` is the script's text: names that left TensorFlow are put back where it has them,
     and the vendor's other agents get the graph mode that they were written for.
     """
-    _FACADES.update(_gym_modules())
+    _FACADES.update(_overlay(_GYM))
     sys.meta_path.insert(0, _OldNames())
-    others = [name for name in OTHER_AGENTS if name in statements]
-    door = {name: getattr(keras_rl, name) for name in keras_rl.__all__}
-    sys.modules.update(_rl_modules({**door, "DQNAgent": agents.DQNAgent}))
+    door = {key: getattr(keras_rl, key) for key in keras_rl.__all__}
+    if _OTHER_AGENTS.search(statements):
+        _serve_other_agents()
+        if not re.search(r"\b(SARSA|CEM)Agent\b", statements):
+            del door["SequentialMemory"]  # the others store actions that are vectors
+    else:
+        ignore_graph_mode()
+    door["DQNAgent"] = agents.DQNAgent
+    loaded = {name: vars(m) for name, m in sys.modules.items() if f"{name}.".startswith("rl.")}
+    changes = {name: {k: door[k] for k in door if k in names} for name, names in loaded.items()}
+    sys.modules.update(_overlay(changes))
+    # The vendor's other agents count in int16 and never end (D3); the door's do not.
+    rl_core.np = SimpleNamespace(**{**vars(np), "int16": int})
     for name, value in _NUMPY.items():
-        if not hasattr(np, name):
+        if name not in vars(np):
             setattr(np, name, value)
     for name in set(re.findall(r"\b(?:tf|tensorflow)\.(\w+)", statements)):
         if not hasattr(tf, name) and hasattr(tf.compat.v1, name):
@@ -142,19 +143,41 @@ def install(statements: str) -> None:
     backend.get_session = tf.compat.v1.keras.backend.get_session
     backend.set_session = tf.compat.v1.keras.backend.set_session
     layers.CuDNNLSTM, layers.CuDNNGRU = layers.LSTM, layers.GRU
+    _KERAS.Model.save_weights = _save_as_keras_2(_KERAS.Model.save_weights)
+    _KERAS.Model.load_weights = _load_as_keras_2(_KERAS.Model.load_weights)
     if "tensorflow.python.keras" in statements:
         for name in [name for name in sys.modules if name.startswith("tensorflow.python.keras")]:
             del sys.modules[name]
-    if others:
-        _serve_other_agents()
-    else:
-        ignore_graph_mode()
+
+
+def _save_as_keras_2(save: Callable[..., None]) -> Callable[..., None]:
+    """Keras 2 wrote HDF5 whatever the file's name, such as x.h5f."""
+    return functools.wraps(save)(
+        lambda model, path, *args, **kwargs: save(
+            model, path, *args, **{"save_format": "h5", **kwargs}
+        )
+    )
+
+
+def _load_as_keras_2(load: Callable[..., Any]) -> Callable[..., Any]:
+    """And it read HDF5 whatever the file's name; today's goes by the name."""
+
+    @functools.wraps(load)
+    def load_weights(model: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (os.path.isfile(path) and h5py.is_hdf5(path)):
+            return load(model, path, *args, **kwargs)
+        with tempfile.TemporaryDirectory() as folder:
+            link = os.path.join(folder, "weights.h5")
+            os.symlink(os.path.abspath(path), link)
+            return load(model, link, *args, **kwargs)
+
+    return load_weights
 
 
 def _serve_other_agents() -> None:
-    """Give the vendor's other agents graph mode, legacy optimizers and an `int` as counter (D3)."""
+    """Give these of the vendor's agents the graph mode and the optimizers that they know."""
     tf.compat.v1.disable_eager_execution()
-    rl_core.np = SimpleNamespace(**{**vars(np), "int16": int})
+    tf.compat.v1.disable_control_flow_v2()
     for name, optimizer in vars(_KERAS.optimizers.legacy).items():
         if isinstance(optimizer, type):
             setattr(_KERAS.optimizers, name, optimizer)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+import os
 import runpy
 import sys
 import traceback
@@ -10,14 +13,19 @@ from pathlib import Path
 
 from kerasrl_runner.errors import EXIT_FAILED, EnvironmentFailed
 from kerasrl_runner.old_scripts.reading import read_statements
-from kerasrl_runner.old_scripts.shims import announce, explain, find_shims
+from kerasrl_runner.old_scripts.shims import SHIMS, find_shims
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+# Frames of these files are none of the script's.
+_OURS = ("<frozen ", str(Path(__file__).resolve().parents[1]) + os.sep)
 
 
 def explain_script(script: Path) -> str:
     """What to change in the script so that it runs by itself. Raises UsageError."""
-    return "\n".join(explain(find_shims(read_statements(script)), script))
+    return "\n".join(
+        f"{os.path.relpath(statement.path, script.parent)}:{statement.line}: {statement.text}\n"
+        f"    {shim.instead}"
+        for shim, statement in find_shims(read_statements(script))
+    )
 
 
 def run_script(script: Path, arguments: Sequence[str]) -> None:
@@ -28,49 +36,36 @@ def run_script(script: Path, arguments: Sequence[str]) -> None:
         SystemExit: the script's own, or 1 after the traceback of what it raised.
     """
     statements = read_statements(script)
-    found = find_shims(statements)
-    import gymnasium
+    needed = [shim for shim, _ in find_shims(statements)]
 
     from kerasrl_runner.old_scripts.modules import install
-    from kerasrl_runner.vendor import keras
 
     install("\n".join(statement.text for statement in statements))
-    for line in announce(found, {"gymnasium": gymnasium.__version__, "keras": keras.__version__}):
-        print(line, file=sys.stderr)
+    for shim in SHIMS:
+        if shim in needed and shim.runs_as:
+            print(shim.runs_as, file=sys.stderr)
+    # The command's own shortcut at the end would leave what the script holds.
+    atexit.unregister(gc.freeze)
     sys.argv = [str(script), *arguments]
     sys.path[0] = str(script.parent.resolve())
     try:
         runpy.run_path(str(script), run_name="__main__")
-    except (SystemExit, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        _print_traceback(error, script)
+    except Exception as error:
+        _print_traceback(error)
         sys.exit(EXIT_FAILED)
 
 
-def _print_traceback(error: BaseException, script: Path) -> None:
-    """The script's own traceback, without our frames, and where we know it a line of remedy."""
+def _print_traceback(error: BaseException) -> None:
+    """The script's own traceback, without our frames, and where it is known the remedy."""
     if isinstance(error, EnvironmentFailed) and error.__cause__ is not None:
         error = error.__cause__  # the environment is the script's
     told = traceback.TracebackException.from_exception(error, compact=True)
     part: traceback.TracebackException | None = told
     while part is not None:
-        part.stack = traceback.StackSummary.from_list(
-            [frame for frame in part.stack if not _is_ours(frame.filename)]
-        )
+        frames = [frame for frame in part.stack if not frame.filename.startswith(_OURS)]
+        part.stack = traceback.StackSummary.from_list(frames)
         part = part.__cause__ or part.__context__
     print("".join(told.format()), end="", file=sys.stderr)
-    remedy = find_remedy(error)
-    if remedy:
-        print(remedy, file=sys.stderr)
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(("<frozen ", str(_PACKAGE)))
-
-
-def find_remedy(error: BaseException) -> str | None:
-    """One line for a cause that is known."""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"Install what the script imports: pip install {error.name.partition('.')[0]}"
-    return None
+        package = error.name.partition(".")[0]
+        print(f"If {package} is a package of that name: pip install {package}", file=sys.stderr)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
+from importlib.metadata import version
 from typing import NamedTuple
 
+import gymnasium
+
+from kerasrl_runner.old_scripts.gym import describe_make, find_successor
 from kerasrl_runner.old_scripts.reading import Statement
 
 
@@ -21,7 +25,7 @@ _ENV = r"\b(?:self\.)?\w*env\w*"
 SHIMS = (
     Shim(
         r"(import|from) gym\b",
-        "gym -> Gymnasium {gymnasium}, behind gym's old interface of 4 values a step",
+        f"gym -> Gymnasium {gymnasium.__version__}, behind gym's interface of 4 values a step",
         "import gymnasium as gym (gym 0.26, its last, fails on NumPy 2)",
     ),
     Shim(
@@ -49,7 +53,7 @@ SHIMS = (
     ),
     Shim(
         r"(import|from) (keras|tensorflow\.python\.keras)\b",
-        "keras -> legacy Keras {keras}",
+        f"keras -> legacy Keras {version('tf-keras')}",
         "from kerasrl_runner.keras_rl import keras, or from tensorflow.keras after it (Keras 3)",
     ),
     Shim(
@@ -93,24 +97,14 @@ def find_shims(statements: list[Statement]) -> list[tuple[Shim, Statement]]:
     return [
         (shim, statement)
         for statement in statements
-        for shim in SHIMS
+        for shim in (*SHIMS, *_list_gone(statement))
         if re.search(shim.pattern, statement.text)
     ]
 
 
-def announce(found: list[tuple[Shim, Statement]], versions: dict[str, str]) -> list[str]:
-    """One line for each shim that the script needs, in the table's order."""
-    needed = {shim for shim, _ in found if shim.runs_as}
-    return [shim.runs_as.format(**versions) for shim in SHIMS if shim in needed]
-
-
-def explain(found: list[tuple[Shim, Statement]], script: Path) -> list[str]:
-    """What to change in the script to do without, place by place."""
-    return [
-        f"{_name(statement.path, script)}:{statement.line}: {statement.text}\n    {shim.instead}"
-        for shim, statement in found
-    ]
-
-
-def _name(path: Path, script: Path) -> Path:
-    return path.relative_to(script.parent) if path.is_relative_to(script.parent) else path
+def _list_gone(statement: Statement) -> Iterator[Shim]:
+    """A row for each environment that has a successor."""
+    for name in re.findall(r"'([\w:/-]+-v\d+)'", statement.text):
+        successor = find_successor(name)
+        if successor != (name, {}):
+            yield Shim(name, "", describe_make(*successor))
