@@ -235,6 +235,27 @@ def test_the_state_to_act_on_is_the_vendors(window: int, training: bool, ignore:
     assert ours.nb_entries == theirs.nb_entries
 
 
+@pytest.mark.parametrize("ignore", [False, True], ids=["boundaries", "no boundaries"])
+def test_the_end_of_an_episode_is_the_vendors_entry_after_a_terminal_one(ignore: bool) -> None:
+    ours, theirs = _by_hand(40, 3, ignore, steps=0)
+    for number in range(1, 30):
+        current = np.array([float(number)])
+        np.testing.assert_array_equal(
+            ours.get_recent_state(current), theirs.get_recent_state(current)
+        )
+        if number % 5 == 0:
+            ours.end_episode(current)
+            theirs.append(current, 0, 0.0, False)
+            continue
+        for memory in (ours, theirs):
+            memory.append(current, 1, 1.0, number % 5 == 4)
+    starts = [number - 1 for number in range(4, 29) if number % 5]
+    for mine, expected in zip(ours.sample(20, starts), theirs.sample(20, starts), strict=True):
+        np.testing.assert_array_equal(mine.state0, expected.state0)
+        np.testing.assert_array_equal(mine.state1, expected.state1)
+        assert mine.terminal1 is expected.terminal1
+
+
 COLUMNS = ("observations", "actions", "rewards", "terminals")
 
 
