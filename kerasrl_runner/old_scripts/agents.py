@@ -40,7 +40,7 @@ class _CompiledWherePossible(type):
         except EngineRefusal as refusal:
             if cls is not DQNAgent:
                 raise
-            print(f"DQNAgent -> keras-rl's own update, since {refusal}", file=sys.stderr)
+            print(f"DQNAgent -> keras-rl's own update, since {refusal.reason}", file=sys.stderr)
             return VendorDQNAgent(*args, **kwargs)
 
 

@@ -23,8 +23,8 @@ def explain_script(script: Path) -> str:
     """What to change in the script so that it runs by itself. Raises UsageError."""
     return "\n".join(
         f"{os.path.relpath(statement.path, script.parent)}:{statement.line}: {statement.text}\n"
-        f"    {shim.instead}"
-        for shim, statement in find_shims(read_statements(script))
+        f"    {instead}"
+        for _, statement, instead in find_shims(read_statements(script))
     )
 
 
@@ -36,7 +36,7 @@ def run_script(script: Path, arguments: Sequence[str]) -> None:
         SystemExit: the script's own, or 1 after the traceback of what it raised.
     """
     statements = read_statements(script)
-    needed = [shim for shim, _ in find_shims(statements)]
+    needed = {shim for shim, *_ in find_shims(statements)}
 
     from kerasrl_runner.old_scripts.modules import install
 
@@ -57,14 +57,16 @@ def run_script(script: Path, arguments: Sequence[str]) -> None:
 
 def _print_traceback(error: BaseException) -> None:
     """The script's own traceback, without our frames, and where it is known the remedy."""
+    outer: list[traceback.FrameSummary] = []
     if isinstance(error, EnvironmentFailed) and error.__cause__ is not None:
+        outer = traceback.extract_tb(error.__traceback__)
         error = error.__cause__  # the environment is the script's
     told = traceback.TracebackException.from_exception(error, compact=True)
     part: traceback.TracebackException | None = told
     while part is not None:
-        frames = [frame for frame in part.stack if not frame.filename.startswith(_OURS)]
+        frames = [f for f in [*outer, *part.stack] if not f.filename.startswith(_OURS)]
         part.stack = traceback.StackSummary.from_list(frames)
-        part = part.__cause__ or part.__context__
+        part, outer = part.__cause__ or part.__context__, []
     print("".join(told.format()), end="", file=sys.stderr)
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]

@@ -7,104 +7,107 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import NamedTuple
 
-import gymnasium
+import numpy as np
 
 from kerasrl_runner.old_scripts.gym import describe_make, find_successor
 from kerasrl_runner.old_scripts.reading import Statement
+
+# Names of Python's types left NumPy with 1.24, the others with 2.0.
+NUMPY_NAMES = {
+    "int": int, "float": float, "complex": complex, "object": object, "str": str,
+    "bool8": np.bool_, "float_": np.float64, "Inf": np.inf, "infty": np.inf, "NaN": np.nan,
+    "NAN": np.nan, "product": np.prod, "alltrue": np.all, "sometrue": np.any, "in1d": np.isin,
+    "row_stack": np.vstack, "trapz": np.trapezoid, "asscalar": lambda array: array.item(),
+}  # fmt: skip
 
 
 class Shim(NamedTuple):
     """One habit of old scripts."""
 
     pattern: str  # of a statement as `ast.unparse` spells it
-    runs_as: str  # said before the script runs; empty for what another row says
-    instead: str  # what a maintained script writes, and since when
+    runs_as: str  # said before the script runs; empty where another row says it
+    instead: str  # what a maintained script writes, \1 the pattern's first group; and since when
 
 
-_ENV = r"\b(?:self\.)?\w*env\w*"
 SHIMS = (
     Shim(
-        r"(import|from) gym\b",
-        f"gym -> Gymnasium {gymnasium.__version__}, behind gym's interface of 4 values a step",
+        r"^(?:import|from) gym\b",
+        f"gym -> Gymnasium {version('gymnasium')}, behind gym's interface of 4 values a step",
         "import gymnasium as gym (gym 0.26, its last, fails on NumPy 2)",
     ),
     Shim(
-        r"(\w+, ){3}\w+\)? = .*\.step\(",
+        r"^\(?((?:\w+, ){2})\w+, (\w+)\)? = (.*\.step\(.*\))",
         "",
-        "observation, reward, terminated, truncated, info = env.step(action) (gym 0.26)",
+        r"\1terminated, truncated, \2 = \3 (gym 0.26)",
     ),
-    Shim(rf"^[\w.]+ = {_ENV}\.reset\(\)", "", "observation, info = env.reset() (gym 0.26)"),
+    Shim(r"^([\w.]+) = (\S*env\S*\.reset\(\))", "", r"\1, info = \2 (gym 0.26)"),
     Shim(
-        r"^def _?step\(self, \w+\)",
+        r"^def _?step\((self, \w+)\)",
         "",
-        "def step(self, action), which returns observation, reward, terminated, truncated, info",
+        r"def step(\1), which returns observation, reward, terminated, truncated, info (gym 0.26)",
     ),
     Shim(
         r"^def _?reset\(self\)",
         "",
-        "def reset(self, *, seed=None, options=None), which returns observation, info",
-    ),
-    Shim(rf"{_ENV}\.seed\(", "", "env.reset(seed=…) once, before the first step (gym 0.26)"),
-    Shim(r"\.render\(.", "", 'gymnasium.make(…, render_mode="human"), and env.render() (gym 0.26)'),
-    Shim(
-        r"\bMonitor\(",
-        "gym.wrappers.Monitor -> videos alone, in the same folder",
-        "gymnasium.wrappers.RecordVideo(env, folder) (gym 0.23)",
+        "def reset(self, *, seed=None, options=None), which returns observation, info (gym 0.26)",
     ),
     Shim(
-        r"(import|from) (keras|tensorflow\.python\.keras)\b",
+        r"^(\S*env\S*)\.seed\((.*)\)$", "", r"\1.reset(seed=\2), before the first step (gym 0.26)"
+    ),
+    Shim(
+        r"(\S*env\S*)\.render\(.", "", r'gymnasium.make(…, render_mode="human"); \1.render() (0.26)'
+    ),
+    Shim(
+        r"\bMonitor\((\w+), ([^,)]+)",
+        "gym.wrappers.Monitor -> its videos alone",
+        r"gymnasium.wrappers.RecordVideo(\1, \2) (gym 0.23)",
+    ),
+    Shim(
+        r"^(?:import|from) (?:tensorflow\.python\.)?keras\b(\.\w+)?",
         f"keras -> legacy Keras {version('tf-keras')}",
-        "from kerasrl_runner.keras_rl import keras, or from tensorflow.keras after it (Keras 3)",
+        r"tensorflow.keras\1, imported after kerasrl_runner.keras_rl (Keras 3)",
     ),
     Shim(
-        r"(import|from) rl\b",
+        r"^(?:from rl\S*|(import) rl\S*)( import .+)?",
         "rl -> kerasrl_runner.keras_rl, corrected and compiled",
-        "from kerasrl_runner.keras_rl import … (keras-rl2 is archived)",
+        r"from kerasrl_runner.keras_rl\2 (keras-rl2 is archived)",
     ),
     Shim(
-        r"\b(SGD|RMSprop|Ada\w+|Nadam)\(.*\blr=",
+        r"\b((?:SGD|RMSprop|Ada\w+|Nadam)\(.*)\blr=",
         "lr= -> learning_rate=",
-        "learning_rate= (Keras 2.3)",
+        r"\1learning_rate=… (Keras 2.3)",
     ),
-    Shim(r"\bCuDNN(LSTM|GRU)\b", "CuDNNLSTM -> LSTM", "LSTM or GRU (TensorFlow 2.0)"),
+    Shim(r"\bCuDNN(LSTM|GRU)\b", "CuDNNLSTM -> LSTM", r"\1 (TensorFlow 2.0)"),
     Shim(
-        r"\b(np|numpy)\.(bool8|int|float|complex|object|str|float_|Inf|infty|NaN|NAN|product"
-        r"|alltrue|sometrue|in1d|row_stack|trapz|asscalar)\b",
+        rf"\b(?:np|numpy)\.(?:{'|'.join(NUMPY_NAMES)})\b",
         "names that left NumPy -> float, np.inf and the like",
         "float, int, bool, np.float64, np.inf, np.nan (NumPy 1.24 and 2.0)",
     ),
     Shim(
-        r"\b(tf|tensorflow)\.(Session|ConfigProto|GPUOptions|set_random_seed|logging"
+        r"\b(?:tf|tensorflow)\.(Session|ConfigProto|GPUOptions|set_random_seed|logging"
         r"|get_default_graph|reset_default_graph|placeholder|global_variables_initializer)\b",
         "TensorFlow 1's names -> tensorflow.compat.v1",
-        "tf.compat.v1.…, or nothing: this agent needs no session (TensorFlow 2.0)",
+        r"tf.compat.v1.\1, or nothing: this agent needs no session (TensorFlow 2.0)",
     ),
     Shim(
-        r"disable_(eager_execution|v2_behavior)\(",
+        r"\bdisable_(?:eager_execution|v2_behavior)\(",
         "disable_eager_execution() -> ignored",
         "nothing: the agent is compiled, and keras-rl's own has a graph of its own",
     ),
     Shim(
-        r"\b(SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent\b",
+        r"\b(?:SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent\b",
         "SARSA, CEM, DDPG and NAF agents -> keras-rl2's own, which this project does not correct",
         "another library: keras-rl2 is archived",
     ),
 )
 
 
-def find_shims(statements: list[Statement]) -> list[tuple[Shim, Statement]]:
-    """The rows that the script needs, each with the statement that needs it."""
-    return [
-        (shim, statement)
-        for statement in statements
-        for shim in (*SHIMS, *_list_gone(statement))
-        if re.search(shim.pattern, statement.text)
-    ]
-
-
-def _list_gone(statement: Statement) -> Iterator[Shim]:
-    """A row for each environment that has a successor."""
-    for name in re.findall(r"'([\w:/-]+-v\d+)'", statement.text):
-        successor = find_successor(name)
-        if successor != (name, {}):
-            yield Shim(name, "", describe_make(*successor))
+def find_shims(statements: list[Statement]) -> Iterator[tuple[Shim, Statement, str]]:
+    """Each row that the script needs, the statement that needs it, and what to write instead."""
+    for statement in statements:
+        for shim in SHIMS:
+            if match := re.search(shim.pattern, statement.text):
+                yield shim, statement, match.expand(shim.instead)
+        for name in re.findall(r"'([\w:/-]+-v\d+)'", statement.text):
+            if (successor := find_successor(name)) != (name, {}):
+                yield Shim(name, "", ""), statement, describe_make(*successor)

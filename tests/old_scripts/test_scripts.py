@@ -10,6 +10,10 @@ import h5py
 import pytest
 from commands import finish, run, start
 
+from kerasrl_runner import keras_rl
+from kerasrl_runner.keras_rl import SequentialMemory, keras
+from kerasrl_runner.old_scripts import agents
+
 CLASSIC = """\
 import sys
 
@@ -176,24 +180,23 @@ import gym
 import numpy as np
 import keras
 from keras.engine.topology import Layer
-from keras.layers import Dense, Flatten, Input, Concatenate, CuDNNLSTM
+from keras.layers import Dense, Flatten, CuDNNLSTM
 from keras.layers.normalization import BatchNormalization
-from keras.models import Model, Sequential
+from keras.models import Sequential
 from keras.optimizers import Adam
 from keras.utils.np_utils import to_categorical
 import tensorflow as tf
 from rl.agents import DQNAgent, SARSAAgent, CEMAgent
 from rl.memory import EpisodeParameterMemory, SequentialMemory
 from rl.policy import BoltzmannQPolicy
-from rl.processors import MultiInputProcessor
 
 tf.set_random_seed(1)
 keras.backend.set_session(tf.Session(config=tf.ConfigProto()))
 
 
-class Pair(gym.ObservationWrapper):
+class Scaled(gym.ObservationWrapper):
     def observation(self, observation):
-        return observation[:2], observation[2:]
+        return observation / 2
 
 
 def head():
@@ -208,12 +211,10 @@ cem = CEMAgent(model=head(), nb_actions=2, memory=EpisodeParameterMemory(limit=5
                batch_size=5, nb_steps_warmup=50, train_interval=5, elite_frac=0.2)
 cem.compile()
 cem.fit(env, nb_steps=200, verbose=0)
-left, right = Input((1, 2)), Input((1, 2))
-model = Model([left, right], Dense(2)(Concatenate()([Flatten()(left), Flatten()(right)])))
-dqn = DQNAgent(model, nb_actions=2, memory=SequentialMemory(100, window_length=1),
-               processor=MultiInputProcessor(2), nb_steps_warmup=10, policy=BoltzmannQPolicy())
+dqn = DQNAgent(head(), nb_actions=2, memory=SequentialMemory(100, window_length=1),
+               nb_steps_warmup=10, policy=BoltzmannQPolicy())
 dqn.compile(Adam(lr=1e-3))
-dqn.fit(Pair(env), nb_steps=60, verbose=0)
+dqn.fit(Scaled(env), nb_steps=60, verbose=0)
 print(to_categorical([1], 2), type(dqn).__name__, 'done')
 """
 
@@ -225,7 +226,19 @@ def test_module_names_of_keras_2_and_the_vendor_s_other_agents(tmp_path):
     assert "[[0. 1.]] VendorDQNAgent done" in done.stdout
     assert "which this project does not correct" in done.stderr
     assert "TensorFlow 1's names -> tensorflow.compat.v1" in done.stderr
-    assert "DQNAgent -> keras-rl's own update, since the compiled engine takes one" in done.stderr
+    assert "DQNAgent -> keras-rl's own update, since the script's other agents" in done.stderr
+
+
+def test_a_model_that_the_compiled_update_refuses_gets_the_vendor_s(capsys):
+    layers = keras.layers
+    left, right = layers.Input((1, 2)), layers.Input((1, 2))
+    merged = layers.Concatenate()([layers.Flatten()(left), layers.Flatten()(right)])
+    model = keras.Model([left, right], layers.Dense(2)(merged))
+    agent = agents.DQNAgent(model, nb_actions=2, memory=SequentialMemory(1000))
+    assert isinstance(agent, keras_rl.VendorDQNAgent)
+    assert "keras-rl's own update, since the compiled engine takes one input" in (
+        capsys.readouterr().err
+    )
 
 
 DDPG = """\
@@ -277,7 +290,7 @@ def train():
     from keras.models import Sequential
     from keras.layers import Dense, Flatten
     model = Sequential([Flatten(input_shape=(1, 1)), Dense(2)])
-    dqn = DQNAgent(model, nb_actions=2, memory=SequentialMemory(99, window_length=1))
+    dqn = DQNAgent(model, nb_actions=2, memory=SequentialMemory(9999, window_length=1))
     dqn.compile('adam')
     dqn.fit(World(), nb_steps=5, verbose=0)
 
@@ -285,11 +298,6 @@ def train():
 train()
 """
 TRACEBACK = """\
-Traceback (most recent call last):
-  File "broken.py", line 23, in <module>
-    train()
-  File "broken.py", line 20, in train
-    dqn.fit(World(), nb_steps=5, verbose=0)
   File "broken.py", line 9, in step
     return self.table[action]
            ^^^^^^^^^^
@@ -302,6 +310,8 @@ def test_what_fails_in_the_script_is_its_own_traceback(tmp_path):
     done = script(tmp_path, "broken.py")
     assert done.code == 1
     assert done.stderr.endswith(TRACEBACK), done.stderr
+    assert done.stderr.count('  File "broken.py", line') == 3
+    assert "kerasrl_runner/" not in done.stderr
 
 
 @pytest.mark.parametrize(
