@@ -172,6 +172,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         if verbose > 1:
             loggers = [rl_callbacks.TrainEpisodeLogger()]
         self.stop_training = False
+        self.memory.end_episode(None)  # D8: a script may have appended entries by hand
         cap = nb_max_episode_steps and nb_max_episode_steps * action_repetition
         with self._loop(env, callbacks, loggers, visualize, cap) as relay:
             self._keep_step = True
@@ -285,8 +286,12 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             raise ValueError(f"memory_interval={self.memory_interval} skips steps; expected 1")
         if self.target_model_update == 0:
             raise ValueError("target_model_update=0 would never update the target; expected > 0")
-        if self.memory.limit < max(self.nb_steps_warmup, self.batch_size):
-            raise ValueError("the memory's limit is below nb_steps_warmup or batch_size; raise it")
+        least = self.memory.window_length + 2
+        if self.memory.limit < max(self.nb_steps_warmup, self.batch_size, least):
+            raise ValueError(
+                "the memory's limit is below nb_steps_warmup, batch_size or window_length + 2; "
+                "raise it"
+            )
 
     @contextlib.contextmanager
     def _loop(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +26,27 @@ class Batch(NamedTuple):
     terminated: np.ndarray  # [B] bool
 
 
+class Column(Sequence[Any]):
+    """One field of a memory's entries, oldest first: what the vendor keeps in a deque."""
+
+    def __init__(self, field: str, memory: Any = None) -> None:
+        self._field, self._memory = field, memory
+
+    def __get__(self, memory: Any, _: Any) -> Column:
+        return Column(self._field, memory)
+
+    def __set__(self, memory: Any, values: Iterable[Any]) -> None:
+        for index, value in zip(range(memory.nb_entries), values, strict=True):
+            memory._entries[self._field][memory._physical(index)] = value
+
+    def __len__(self) -> int:
+        return int(self._memory.nb_entries)
+
+    def __getitem__(self, index: Any) -> Any:
+        logical = np.asarray(range(len(self))[index])
+        return self._memory._entries[self._field][self._memory._physical(logical)]
+
+
 class SequentialMemory(rl_memory.SequentialMemory):
     """A ring of entries, each (observation, action, reward, terminated) or a closing entry.
 
@@ -32,7 +55,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
     last observation is stored by `end_episode` as a *closing entry*: it ends the last transition,
     never starts one, and no window crosses it. So an episode that was truncated, or cut by the end
     of `fit`, is not terminal, and yet no sample reaches into the next one (D5, D8 of
-    docs/defects.md; rl/memory.py:130-199 has one flag for both).
+    docs/defects.md; rl/memory.py:130-199 has one flag for both). An entry that is appended right
+    after a terminal one is a closing entry, too, as it is to the vendor.
 
     Samples are drawn uniformly with replacement by `generator`, in a bounded time (D17). Indices
     are logical: 0 is the oldest entry.
@@ -51,23 +75,34 @@ class SequentialMemory(rl_memory.SequentialMemory):
         `np.random.seed` at a script's start still makes its runs equal.
 
         Raises:
-            ValueError: a window below 1, a limit below window + 2, or boundaries to be ignored.
+            ValueError: a window or a limit below 1.
         """
-        if window_length < 1 or limit < window_length + 2:
-            raise ValueError(
-                f"expected window_length >= 1 and limit >= window_length + 2, received "
-                f"window_length={window_length} and limit={limit}"
-            )
-        if ignore_episode_boundaries:
-            raise ValueError("ignore_episode_boundaries=True would pair states across episodes")
-        rl_memory.Memory.__init__(self, window_length)
+        if window_length < 1 or limit < 1:
+            raise ValueError(f"expected 1 or more of each, received {window_length=}, {limit=}")
+        rl_memory.Memory.__init__(self, window_length, ignore_episode_boundaries)
         self.limit = limit
         self.generator = generator or np.random.default_rng(np.random.randint(2**31, size=4))
         self._recent: deque[Any] = deque(maxlen=window_length - 1)
-        self._observations: np.ndarray | None = None  # [limit, *observation]
+        self._after_terminal = False
+        self._entries: Any = None  # [limit], of an observation, action, reward and terminated
         self.appended = 0  # entries ever stored
         self._size = 0
         self._next = 0
+
+    observations, actions = Column("observation"), Column("action")
+    rewards, terminals = Column("reward"), Column("terminated")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is stored, without the room that is reserved for more."""
+        state = vars(self).items()
+        return {name: v[: self._size] if isinstance(v, np.ndarray) else v for name, v in state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                stored, value = value, np.zeros(state["limit"], value.dtype)
+                value[: len(stored)] = stored
+            setattr(self, name, value)
 
     @property
     def nb_entries(self) -> int:
@@ -104,7 +139,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._entries[place], self._closing[place] = stored, closing
         self.appended, self._size, self._next = appended, count, appended % self.limit
 
-    def reserve(self, observation: Any) -> None:
+    def reserve(self, observation: Any, action: Any = 0) -> None:
         """Allocate `limit` entries for observations like this one; else the first `append` does.
 
         The system commits the pages as they fill, so an unused memory costs nothing yet.
@@ -112,12 +147,13 @@ class SequentialMemory(rl_memory.SequentialMemory):
         Raises:
             PresetError: a full memory would not fit into this machine's RAM.
         """
+        action = np.asarray(action)
         plain = isinstance(observation, np.ndarray) and observation.dtype != object
         shape, dtype = (observation.shape, observation.dtype) if plain else ((), np.dtype(object))
         entry = np.dtype(
             [
                 ("observation", dtype, shape),
-                ("action", np.int64),
+                ("action", action.dtype if action.dtype.kind == "f" else np.int64, action.shape),
                 ("reward", np.float64),
                 ("terminated", bool),
             ]
@@ -125,7 +161,6 @@ class SequentialMemory(rl_memory.SequentialMemory):
         check_memory_fits(self.limit, entry.itemsize + 1)
         # One array holds whole entries, so that a sample costs one cache miss instead of four.
         self._entries = np.zeros(self.limit, entry)  # [limit]
-        self._observations = self._entries["observation"]  # [limit, *observation], a view
         self._closing = np.zeros(self.limit, bool)  # [limit]
 
     def append(
@@ -136,20 +171,30 @@ class SequentialMemory(rl_memory.SequentialMemory):
         Raises:
             ValueError: the observation's shape or dtype differs from the ones before.
         """
-        self._recent.append(observation)
+        closing, self._after_terminal = self._after_terminal, bool(terminal)
         if training:
-            self._store(observation, action, reward, terminal, closing=False)
+            self._store(observation, action, reward, terminal, closing=closing)
+        self._recent.append(observation)
+        if closing and not self.ignore_episode_boundaries:
+            self._recent.clear()
 
     def end_episode(self, observation: Any) -> None:
         """Close the episode with its last observation, if one is open, and forget the window.
 
-        Without an observation the newest entry closes the episode and starts no transition.
+        Without an observation the newest entry closes the episode and starts no transition; if it
+        is terminal its own stands in, since nothing is learned from what follows.
         """
+        if observation is None and self.inside_episode:
+            newest = self._entries[self._next - 1]
+            observation = newest["observation"] if newest["terminated"] else None
         if self.inside_episode and observation is None:
             self._closing[self._next - 1] = True
         elif self.inside_episode:
             self._store(observation, 0, 0.0, False, closing=True)
-        self._recent.clear()
+        self._after_terminal = False
+        self._recent.append(observation)
+        if not self.ignore_episode_boundaries:
+            self._recent.clear()
 
     def get_recent_state(self, current_observation: Any) -> list[Any]:
         """The window that ends in `current_observation`, zero-padded: W observations."""
@@ -159,6 +204,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
 
     def swap_recent(self, recent: list[Any]) -> list[Any]:
         """Replace the recent window (without the current observation); returns the old one."""
+        self._after_terminal = False
         old = list(self._recent)
         self._recent.clear()
         self._recent.extend(recent)
@@ -166,7 +212,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
 
     def sample(self, batch_size: int, batch_idxs: Any = None) -> list[rl_memory.Experience]:
         """As `sample_batch`, in the vendor's form: B `Experience`s, their states as arrays."""
-        batch = self.sample_batch(batch_size, batch_idxs)
+        batch = self.sample_batch(batch_size, batch_idxs, redraw=True)
         # Several inputs go as lists of their tuples, as the vendor's processors expect them.
         state, next_state = (
             states.tolist() if states.dtype == object else states
@@ -176,8 +222,10 @@ class SequentialMemory(rl_memory.SequentialMemory):
                    batch.terminated.tolist())  # fmt: skip
         return list(map(rl_memory.Experience, *columns))
 
-    def sample_batch(self, batch_size: int, indices: Any = None) -> Batch:
+    def sample_batch(self, batch_size: int, indices: Any = None, *, redraw: bool = False) -> Batch:
         """Draw `batch_size` transitions, or take those that start at the logical `indices` [B].
+
+        To `redraw` is the vendor's way: another one where an index is a closing entry's.
 
         Raises:
             ValueError: fewer than window + 2 entries, or an index that starts no transition.
@@ -185,13 +233,16 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if self._size < self.window_length + 2:
             raise ValueError(
                 f"expected at least window_length + 2 = {self.window_length + 2} entries to "
-                f"sample from, there are {self._size}"
+                f"sample from, there are {self._size} of limit={self.limit}"
             )
         if indices is None:
             return self._gather(self._draw(batch_size))
-        start = np.asarray(indices)  # [B]
-        if start.min() < 0 or start.max() >= self._size - 1 or self._is_closing(start).any():
+        start = np.array(indices)  # [B]
+        outside = start.min() < 0 or start.max() >= self._size - 1
+        if outside or (self._is_closing(start).any() and not redraw):
             raise ValueError(f"indices: {start.tolist()} do not all start a transition")
+        wrong = self._is_closing(start).nonzero()[0]
+        start[wrong] = self._draw(wrong.size)
         return self._gather(start)
 
     def _draw(self, batch_size: int) -> np.ndarray:
@@ -226,13 +277,14 @@ class SequentialMemory(rl_memory.SequentialMemory):
 
     def _frames(self, start: np.ndarray) -> np.ndarray:
         """The windows that end in `start` [B] and one frame more, [B, W + 1, *observation]."""
-        assert self._observations is not None
         logical = start[:, None] + np.arange(1 - self.window_length, 2)  # [B, W + 1]
-        frames = self._observations[self._physical(logical)]  # [B, W + 1, *observation]
+        frames = self._entries["observation"][self._physical(logical)]  # [B, W + 1, *observation]
         # From the newest backwards: a frame is outside once a closing entry lies at or after
         # it, or where it would lie before the first entry.
         older = logical[:, -3::-1]  # [B, W - 1]
-        outside = self._is_closing(older) | (older < 0)  # [B, W - 1]
+        outside = older < 0  # [B, W - 1]
+        if not self.ignore_episode_boundaries:
+            outside |= self._is_closing(older)
         outside = np.logical_or.accumulate(outside, axis=1)[:, ::-1]  # [B, W - 1]
         if frames.dtype == object:
             for sample, place in np.argwhere(outside):
@@ -252,13 +304,15 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def _store(
         self, observation: Any, action: int, reward: float, terminated: bool, *, closing: bool
     ) -> None:
-        if not isinstance(observation, tuple | dict):  # several inputs stay as they are
-            observation = np.asarray(observation)
-        if self._observations is None:
-            self.reserve(observation)
-        assert self._observations is not None
-        if self._observations.dtype != object:
-            _check_like(observation, self._observations)
+        # Several inputs stay as they are, as a tuple, a dict or a list of unlike arrays.
+        if not isinstance(observation, np.ndarray | tuple | dict):
+            with contextlib.suppress(ValueError):
+                observation = np.asarray(observation)
+        if self._entries is None:
+            self.reserve(observation, action)
+        stored = self._entries["observation"]
+        if stored.dtype != object:
+            _check_like(observation, stored)
         index = self._next
         self._entries[index] = (observation, action, reward, terminated)
         self._closing[index] = closing
@@ -275,13 +329,10 @@ def blank(observation: Any) -> Any:
 
 
 def _check_like(observation: Any, stored: np.ndarray) -> None:
-    if not isinstance(observation, np.ndarray):
-        shape, dtype = (), np.dtype(object)
-    else:
-        shape, dtype = observation.shape, observation.dtype
-    alike = dtype == stored.dtype or np.can_cast(dtype, stored.dtype, "same_kind")
-    if shape != stored.shape[1:] or not alike:
+    given = observation if isinstance(observation, np.ndarray) else np.array(None)
+    alike = given.dtype == stored.dtype or np.can_cast(given.dtype, stored.dtype, "same_kind")
+    if given.shape != stored.shape[1:] or not alike:
         raise ValueError(
-            f"the environment returned an observation of shape {shape} and dtype {dtype}; the "
-            f"ones before had shape {stored.shape[1:]} and dtype {stored.dtype}"
+            f"the environment returned an observation of shape {given.shape} and dtype "
+            f"{given.dtype}; the ones before had shape {stored.shape[1:]} and dtype {stored.dtype}"
         )

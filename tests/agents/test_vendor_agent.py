@@ -61,14 +61,17 @@ def test_an_agent_that_is_not_compiled_says_so_and_can_still_be() -> None:
     assert agent.step == 5
 
 
-def test_a_network_of_two_inputs_trains_on_windows() -> None:
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_network_of_two_inputs_trains_on_windows(kind: type) -> None:
     keras.Sequential()
     inputs = [keras.layers.Input((2, size)) for size in (2, 3)]
     flat = [keras.layers.Flatten()(part) for part in inputs]
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.concatenate(flat)))
     agent = make_agent(model, window=2, processor=MultiInputProcessor(nb_inputs=2))
     before = weights_of(agent)
-    agent.fit(gymnasium.make("gyms:Pair-v0"), 12, verbose=0, nb_max_episode_steps=5)
+    env = gymnasium.make("gyms:Pair-v0")
+    env = gymnasium.wrappers.TransformObservation(env, kind, env.observation_space)
+    agent.fit(env, 12, verbose=0, nb_max_episode_steps=5)
     assert agent.step == 12
     assert not equal_weights(before, weights_of(agent))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -141,11 +142,12 @@ def test_without_a_generator_numpys_seed_decides() -> None:
     assert draws[0] == draws[1] != draws[2]
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
 @pytest.mark.parametrize("window", [1, 3])
-def test_observations_of_several_arrays_are_kept_as_they_are(window: int) -> None:
+def test_observations_of_several_arrays_are_kept_as_they_are(window: int, kind: type) -> None:
     memory = SequentialMemory(20, window)
     for number in range(6):
-        memory.append((np.full(2, number), np.full(3, -number)), number, 0.0, False)
+        memory.append(kind((np.full(2, number), np.full(3, -number))), number, 0.0, False)
     experience, first = memory.sample(2, [4, 0])
     assert [part.tolist() for part in experience.state0[-1]] == [[4, 4], [-4, -4, -4]]
     assert [part.tolist() for part in experience.state1[-1]] == [[5, 5], [-5, -5, -5]]
@@ -175,6 +177,149 @@ def test_the_state_to_act_on_is_padded_at_an_episodes_start_and_slides() -> None
     assert [int(o[0]) for o in memory.get_recent_state(np.array([6]))] == [0, 0, 6]
 
 
+def _by_hand(limit: int, window: int, ignore: bool = False, steps: int = 60) -> tuple[Any, Any]:
+    """Our memory and the vendor's after the same `append`s; terminal ones may be neighbours."""
+    random = np.random.default_rng(3)
+    memories = [
+        kind(limit=limit, window_length=window, ignore_episode_boundaries=ignore)
+        for kind in (SequentialMemory, rl_memory.SequentialMemory)
+    ]
+    for number in range(1, steps + 1):
+        entry = (np.array([number, -number], np.float32), int(random.integers(3)),
+                 float(random.normal()), bool(random.random() < 0.3))  # fmt: skip
+        for memory in memories:
+            memory.append(*entry)
+    return memories[0], memories[1]
+
+
+@pytest.mark.parametrize("ignore", [False, True], ids=["boundaries", "no boundaries"])
+@pytest.mark.parametrize("window", [1, 2, 4])
+@pytest.mark.parametrize("limit", [100, 32], ids=["before wrapping", "after wrapping"])
+def test_entries_appended_by_hand_give_the_vendors_transitions(
+    limit: int, window: int, ignore: bool
+) -> None:
+    ours, theirs = _by_hand(limit, window, ignore)
+    after_terminal = [False, *theirs.terminals][:-1]
+    starts = [i for i in range(window, theirs.nb_entries - 1) if not after_terminal[i]]
+    assert len(starts) > 10
+    for mine, expected in zip(
+        ours.sample(len(starts), starts), theirs.sample(len(starts), starts), strict=True
+    ):
+        np.testing.assert_array_equal(mine.state0, expected.state0)
+        np.testing.assert_array_equal(mine.state1, expected.state1)
+        assert mine[1:3] == expected[1:3]
+        assert mine.terminal1 is expected.terminal1
+    drawn = {int(state[-1, 0]) for state in ours.sample_batch(2_000).state}
+    assert drawn >= {int(theirs.observations[i][0]) for i in starts}
+    for index in range(window, theirs.nb_entries - 1):
+        if after_terminal[index]:  # the last observation of an episode starts nothing
+            assert int(theirs.observations[index][0]) not in drawn
+            assert ours.sample(1, [index])[0].state0[-1][0] in drawn
+
+
+@pytest.mark.parametrize("ignore", [False, True], ids=["boundaries", "no boundaries"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("window", [1, 2, 4])
+def test_the_state_to_act_on_is_the_vendors(window: int, training: bool, ignore: bool) -> None:
+    random = np.random.default_rng(3)
+    ours = SequentialMemory(9, window, ignore_episode_boundaries=ignore)
+    theirs = rl_memory.SequentialMemory(9, window_length=window, ignore_episode_boundaries=ignore)
+    for number in range(1, 40):
+        current = np.array([float(number)])
+        np.testing.assert_array_equal(
+            ours.get_recent_state(current), theirs.get_recent_state(current)
+        )
+        terminal = bool(random.random() < 0.3)
+        for memory in (ours, theirs):
+            memory.append(current, 0, 0.0, terminal, training=training)
+    assert ours.nb_entries == theirs.nb_entries
+
+
+@pytest.mark.parametrize("ignore", [False, True], ids=["boundaries", "no boundaries"])
+def test_the_end_of_an_episode_is_the_vendors_entry_after_a_terminal_one(ignore: bool) -> None:
+    ours, theirs = _by_hand(40, 3, ignore, steps=0)
+    for number in range(1, 30):
+        current = np.array([float(number)])
+        np.testing.assert_array_equal(
+            ours.get_recent_state(current), theirs.get_recent_state(current)
+        )
+        if number % 5 == 0:
+            ours.end_episode(current)
+            theirs.append(current, 0, 0.0, False)
+            continue
+        for memory in (ours, theirs):
+            memory.append(current, 1, 1.0, number % 5 == 4)
+    starts = [number - 1 for number in range(4, 29) if number % 5]
+    for mine, expected in zip(ours.sample(20, starts), theirs.sample(20, starts), strict=True):
+        np.testing.assert_array_equal(mine.state0, expected.state0)
+        np.testing.assert_array_equal(mine.state1, expected.state1)
+        assert mine.terminal1 is expected.terminal1
+
+
+COLUMNS = ("observations", "actions", "rewards", "terminals")
+
+
+@pytest.mark.parametrize("limit", [100, 32], ids=["before wrapping", "after wrapping"])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_what_is_stored_can_be_read_oldest_first(name: str, limit: int) -> None:
+    ours, theirs = (getattr(memory, name) for memory in _by_hand(limit, 1))
+    assert len(ours) == len(theirs)
+    np.testing.assert_array_equal(list(ours), list(theirs))
+    np.testing.assert_array_equal([ours[0], ours[-1]], [theirs[0], theirs[-1]])
+    with pytest.raises(IndexError):
+        ours[len(theirs)]
+
+
+def test_as_many_rewards_as_are_stored_may_be_assigned() -> None:
+    memory, _ = _by_hand(32, 1)
+    memory.rewards = [7] * 32
+    assert set(memory.sample_batch(50).reward) == {7}
+    with pytest.raises(ValueError, match="shorter"):
+        memory.rewards = [7] * 31
+
+
+@pytest.mark.parametrize("limit", [100, 32], ids=["before wrapping", "after wrapping"])
+def test_a_pickled_memory_goes_on_as_the_one_it_was(limit: int) -> None:
+    memory, _ = _by_hand(limit, 2)
+    again, step = pickle.loads(pickle.dumps((memory, 60)))
+    assert step == 60
+    for one in (memory, again):
+        one.append(np.array([61, -61], np.float32), 1, 61.0, False)
+    for mine, expected in zip(again.sample_batch(64), memory.sample_batch(64), strict=True):
+        np.testing.assert_array_equal(mine, expected)
+    assert again.get_config() == memory.get_config()
+
+
+def test_a_pickled_memory_may_be_put_together_from_its_parts() -> None:
+    """keras-rl's users pickle the deques beside the memory, and assign them to it again."""
+    memory, _ = _by_hand(32, 1)
+    parts = pickle.dumps((memory, *(getattr(memory, name) for name in COLUMNS)))
+    (again, again.observations, again.actions, again.rewards, again.terminals) = pickle.loads(parts)
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(again, name), getattr(memory, name))
+
+
+def test_a_pickle_is_as_large_as_what_is_stored() -> None:
+    memory = SequentialMemory(1_000_000)
+    assert len(pickle.dumps(memory)) < 10_000
+    memory.append(np.zeros(100), 0, 0.0, False)
+    assert len(pickle.dumps(memory)) < 10_000
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+def test_the_configuration_is_the_vendors(ignore: bool) -> None:
+    ours, theirs = _by_hand(5, 3, ignore, steps=0)
+    assert ours.get_config() == theirs.get_config()
+
+
+def test_actions_of_several_numbers_are_kept() -> None:
+    memory = SequentialMemory(10)
+    for number in range(4):
+        memory.append(np.zeros(2), np.array([number, 0.5], np.float32), 0.0, False)
+    memory.end_episode(np.zeros(2))
+    assert memory.sample(1, [3])[0].action == [3.0, 0.5]
+
+
 def test_what_is_not_training_only_enters_the_recent_window() -> None:
     memory = SequentialMemory(20, 2)
     memory.append(np.array([1]), 0, 0.0, False, training=False)
@@ -182,15 +327,19 @@ def test_what_is_not_training_only_enters_the_recent_window() -> None:
     assert [int(o[0]) for o in memory.get_recent_state(np.array([2]))] == [1, 2]
 
 
-@pytest.mark.parametrize(("limit", "window"), [(2, 1), (5, 4), (10, 0)])
-def test_a_memory_too_small_to_sample_from_is_refused(limit: int, window: int) -> None:
-    with pytest.raises(ValueError, match=r"limit >= window_length \+ 2"):
+@pytest.mark.parametrize(("limit", "window"), [(0, 1), (10, 0)])
+def test_a_memory_of_nothing_is_refused(limit: int, window: int) -> None:
+    with pytest.raises(ValueError, match="1 or more of each, received window_length="):
         SequentialMemory(limit, window)
 
 
-def test_windows_across_episodes_are_refused() -> None:
-    with pytest.raises(ValueError, match="across episodes"):
-        SequentialMemory(10, 1, ignore_episode_boundaries=True)
+@pytest.mark.parametrize("limit", [1, 4])
+def test_a_memory_too_small_to_sample_from_says_so_when_it_is_asked(limit: int) -> None:
+    memory = SequentialMemory(limit, 3)
+    for number in range(9):
+        memory.append(np.array([number]), 0, 0.0, False)
+    with pytest.raises(ValueError, match=f"= 5 entries .* there are {limit} of limit={limit}"):
+        memory.sample(1)
 
 
 def test_a_memory_with_too_few_entries_says_how_many_it_needs() -> None:

@@ -113,6 +113,20 @@ def test_D8_fits_in_a_row_store_no_transition_across_their_episodes() -> None:
     assert len(env.unwrapped.transitions) == 32
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_D8_a_fit_after_entries_by_hand_stores_no_transition_across(terminal: bool) -> None:
+    """Scripts put demonstrations into the memory before they train."""
+    env, agent = _trail(terminates=7), _trail_agent()
+    for number in (90, 91, 92):
+        agent.memory.append(np.float32([number, 0]), 0, 0.0, terminal and number == 92)
+    agent.fit(env, 10, verbose=0)
+    stored = stored_transitions(agent.memory)
+    by_hand = len(stored) - len(env.unwrapped.transitions)
+    assert stored[by_hand:] == env.unwrapped.transitions
+    starts = [(before[0], terminated) for before, _, _, _, terminated in stored[:by_hand]]
+    assert starts == [(90, False), (91, False), (92, True)][: 3 if terminal else 2]
+
+
 class CutStep(gymnasium.Wrapper):
     """Ends fit within its 10th step, before or after that reaches the environment."""
 

@@ -39,7 +39,7 @@ def test_D4_a_sample_is_one_look_up_in_contiguous_entries():
     memory.append(np.zeros(4, np.float32), 0, 0.0, False)
     assert memory._entries.shape == (1_000,)
     assert memory._entries.flags.c_contiguous
-    assert memory._observations.base is memory._entries  # an entry's fields lie together
+    assert memory._entries["observation"].base is memory._entries  # an entry's fields lie together
 
 
 def test_D15_the_td_error_is_that_of_the_taken_action():

@@ -86,10 +86,10 @@ def test_D16_learning_starts_when_the_memory_holds_warm_up_batch_and_window(
     assert learned == [first, first + 1, first + 2, first + 3]  # steps are counted from 0
 
 
-@pytest.mark.parametrize("argument", ["nb_steps_warmup", "batch_size"])
+@pytest.mark.parametrize("argument", ["nb_steps_warmup", "batch_size", "window"])
 def test_D16_what_the_memory_can_never_hold_is_refused(argument: str) -> None:
     with pytest.raises(ValueError, match=argument):
-        make_agent(limit=20, **{argument: 50})
+        make_agent(limit=20, **{"nb_steps_warmup": 1, "batch_size": 1, argument: 50})
 
 
 def test_D18_the_vendor_trains_once_more_at_the_end_of_an_episode() -> None:
