@@ -176,6 +176,14 @@ for _method, _name in (
     check_attribute("tf-keras", _method, _name)
 
 
+def ignore_graph_mode() -> None:
+    """Let a script's disable_eager_execution() and disable_v2_behavior() do nothing."""
+    for module in (tf.compat.v1, look_up("tensorflow", "tensorflow.python.framework", "ops")):
+        for name in ("disable_eager_execution", "disable_v2_behavior"):
+            if hasattr(module, name):
+                setattr(module, name, lambda: None)
+
+
 def direct_call(concrete: Any) -> Callable[[list[tf.Tensor]], Sequence[tf.Tensor]]:
     """Return a concrete function as a function of its flat inputs, captured ones last.
 
