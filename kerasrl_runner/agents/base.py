@@ -220,8 +220,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
     def save_weights(self, filepath: str | Path, overwrite: bool = False) -> None:
         """Write a legacy Keras .h5 file of any name, whole or not at all; never asks (D10).
 
-        Without `overwrite` a file in the way stays, and the weights go beside it, to name-2, with
-        a warning: a training of hours is not lost for it.
+        A file in the way stays without `overwrite`: a warning names the one written beside it.
 
         Raises:
             WeightsError: the name ends in .weights.h5 (D11), or a weight is NaN or infinite.

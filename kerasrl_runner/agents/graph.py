@@ -20,34 +20,33 @@ from kerasrl_runner.vendor import keras, rl_dqn, rl_util, tf
 class PrivateGraph:
     """One graph and session of an agent's own (D30); a context manager, reentrant.
 
-    Inside works `copy`, a copy of the eager `model`. On entering it takes weights that somebody
+    Inside works `copy`, a copy of the caller's `model`. On entering it takes weights that somebody
     has given to `model` since, and on leaving `model` takes its.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.copy: Any = None
         self.depth = 0
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph)
         self._stack = contextlib.ExitStack()
-        self._shared_weights = model.get_weights()
+        self._outside = tf.compat.v1.get_default_graph()
+        self._known = model.get_weights()
         modules = {type(module) for module in (model, *model.submodules)}
         self._classes = {keras.Sequential, keras.layers.Lambda, *modules}
-        with self:  # NumPy's stream is seeded together with all the others.
+        with self._graph.as_default(), self._session.as_default():
+            # NumPy's stream is seeded together with all the others.
             tf.compat.v1.set_random_seed(int(np.random.randint(2**31)))
-            self.copy = copy_model(model, self._shared_weights)
+            self.copy = copy_model(model, self._known)
+        self._rewire_classes()
 
     def __enter__(self) -> PrivateGraph:
         if self.depth == 0:
-            # In another agent's graph the eager model is out of reach.
-            weights = self.model.get_weights() if tf.executing_eagerly() else self._shared_weights
+            weights = self.model.get_weights() if self._reaches_model() else self._known
             self._stack.enter_context(self._graph.as_default())
             self._stack.enter_context(self._session.as_default())
             self._rewire_classes()
-            if self.copy is not None and not all(
-                map(np.array_equal, weights, self._shared_weights)
-            ):
+            if not all(map(np.array_equal, weights, self._known)):
                 self.copy.set_weights(weights)
         self.depth += 1
         return self
@@ -55,13 +54,16 @@ class PrivateGraph:
     def __exit__(self, *exception: object) -> None:
         self.depth -= 1
         if self.depth == 0:
-            copied = self.copy is not None  # else copying has failed
-            weights = self.copy.get_weights() if copied else self._shared_weights
+            weights = self.copy.get_weights()
             self._stack.close()
             self._rewire_classes()
-            if tf.executing_eagerly():
+            if self._reaches_model():
                 self.model.set_weights(weights)
-                self._shared_weights = weights
+                self._known = weights
+
+    def _reaches_model(self) -> bool:
+        """Whether this is no other agent's graph, as in a callback of its `fit`."""
+        return tf.executing_eagerly() or tf.compat.v1.get_default_graph() is self._outside
 
     def _rewire_classes(self) -> None:
         for made in self._classes:

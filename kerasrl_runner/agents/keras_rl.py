@@ -19,8 +19,8 @@ from kerasrl_runner.vendor import keras, make_train_function, rl_dqn
 class VendorDQNAgent(BaseDQNAgent):
     """rl.agents.DQNAgent on today's stack, its arithmetic untouched.
 
-    It works on a copy of the network in a graph of its own; the model that is passed holds the
-    same weights between two calls: after `fit` it is trained.
+    It works on a copy of the passed model in a graph of its own, and shares the weights with it
+    between two calls: after `fit` the passed model is trained.
     """
 
     @property
