@@ -29,9 +29,7 @@ def unfold(weight: np.ndarray, dueling_type: str) -> np.ndarray:
     return weight
 
 
-def fold_vendors_head(
-    layers: list[Layer], count: int, units: int, dueling_type: str
-) -> list[Layer]:
+def fold_head(layers: list[Layer], count: int, units: int, dueling_type: str) -> list[Layer]:
     """A file's layers with its head folded, if that is the vendor's dueling one of A + 1 `units`.
 
     A file with one layer more than the network's `count` is of a model that ended in Dense and

@@ -12,7 +12,7 @@ from kerasrl_runner.errors import WeightsError, shorten
 from kerasrl_runner.parts.model import DuelingHead, copy_model
 from kerasrl_runner.preset.names import DUELING_HEAD, KERAS_LAYERS
 from kerasrl_runner.vendor import keras, tf
-from kerasrl_runner.weights.dueling import fold, fold_vendors_head, is_foldable, unfold
+from kerasrl_runner.weights.dueling import fold, fold_head, is_foldable, unfold
 from kerasrl_runner.weights.file import Layer, WeightsFile, read_weights
 
 _MODELS = ("Functional", "Model", "Sequential")
@@ -91,9 +91,8 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
     """
     targets = [layer for layer in model.layers if layer.weights]
     sources = [layer for layer in weights.layers if layer.weights]
-    if sources and isinstance(targets[-1], DuelingHead):
-        head = targets[-1]
-        sources = fold_vendors_head(sources, len(targets), head.units, head.dueling_type)
+    if sources and isinstance(head := model.layers[-1], DuelingHead):
+        sources = fold_head(sources, len(targets), head.units, head.dueling_type)
     expected = [_list_shapes(layer) for layer in targets]
     received = [[value.shape for _, value in layer.weights] for layer in sources]
     if expected != received:
