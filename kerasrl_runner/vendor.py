@@ -12,12 +12,14 @@ looked up at import.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import inspect
 import itertools
 import os
 import sys
 import tempfile
+import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -113,6 +115,10 @@ from rl.callbacks import Callback
 from rl.core import Processor
 from rl.policy import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy
 from rl.processors import MultiInputProcessor
+
+# The vendor's loop warns of it in each episode, each time with another number.
+_warn_once = functools.cache(lambda: warnings.warn("start steps ended an episode", stacklevel=4))
+rl_core.warnings = types.SimpleNamespace(warn=lambda text: _warn_once())
 
 
 def look_up(package: str, module: str, path: str) -> Any:
