@@ -30,7 +30,8 @@ class VendorDQNAgent(BaseDQNAgent):
 
     @model.setter
     def model(self, model: Any) -> None:
-        """Let the vendor's constructor set what is there already."""
+        if model is not self._scope.copy:  # which the vendor's constructor sets
+            raise AttributeError("agent.model cannot be replaced; make an agent of that model")
 
     @property
     def metrics_names(self) -> list[str]:

@@ -66,6 +66,8 @@ def test_weights_that_are_given_to_the_callers_model_count_from_the_next_call() 
     agent.compute_q_values([np.ones(1)])
     model.set_weights([np.full(weights.shape, 2.0) for weights in model.get_weights()])
     assert agent.compute_q_values([np.ones(1)]).tolist() == [4.0, 4.0]
+    with pytest.raises(AttributeError, match="make an agent of that model"):
+        agent.model = q_network()
     agent.fit(constant(), 3, verbose=0)
     assert equal_weights(model.get_weights(), [np.full((1, 2), 2.0), np.full(2, 2.0)])
 
