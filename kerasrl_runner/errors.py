@@ -46,6 +46,10 @@ class WeightsError(RunnerError):
     """A weights file that cannot be read, or does not belong to the network it is meant for."""
 
 
+class WeightsNotFound(WeightsError, FileNotFoundError):
+    """There is no such weights file; a script may catch it as an OSError."""
+
+
 class RunError(RunnerError):
     """A run directory that cannot be found, made or written."""
 

@@ -6,7 +6,9 @@ The defects (D3, ...) are those of docs/defects.md.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from kerasrl_runner.parts.model import with_dueling_head
 from kerasrl_runner.vendor import rl_callbacks, rl_dqn
 from kerasrl_runner.weights.configuration import add_rescaling, check_same_network
 from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
-from kerasrl_runner.weights.keras_weights import config_of, layers_of, set_layers
+from kerasrl_runner.weights.keras_weights import config_of, layers_of, read_checkpoint, set_layers
 
 # D22: a greedy policy may never end an episode.
 TEST_EPISODE_STEPS = 10_000
@@ -65,11 +67,11 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self._environment: KerasRLEnvironment | None = None
         self.interrupted = False
         self.stop_training = False
+        # The vendor's head is a Lambda, and in the wrong place (D13, D13b).
+        if enable_dueling_network:
+            model = with_dueling_head(model, dueling_type)
         self._scope, network = self._adopt(model)
         with self._scope:
-            # The vendor's head is a Lambda, and in the wrong place (D13, D13b).
-            if enable_dueling_network:
-                network = with_dueling_head(network, dueling_type)
             super().__init__(
                 network, policy, test_policy, enable_double_dqn, False, "avg", *args, **kwargs
             )
@@ -216,20 +218,36 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         return relay.history
 
     def save_weights(self, filepath: str | Path, overwrite: bool = False) -> None:
-        """Write a legacy Keras .h5 file, whole or not at all; never asks on stdin (D10).
+        """Write a legacy Keras .h5 file of any name, whole or not at all; never asks (D10).
+
+        A file in the way stays without `overwrite`: a warning names the one written beside it.
 
         Raises:
-            WeightsError: the file exists and `overwrite` is false, or its suffix is not .h5.
+            WeightsError: the name ends in .weights.h5 (D11), or a weight is NaN or infinite.
         """
-        write_weights(Path(filepath), self.exported_weights(), overwrite=overwrite)
+        path = wanted = Path(filepath)
+        numbers = itertools.count(2)
+        while path.exists() and not overwrite:
+            path = wanted.with_name(f"{wanted.stem}-{next(numbers)}{wanted.suffix}")
+        write_weights(path, self.exported_weights(), overwrite=overwrite)
+        if path != wanted:
+            message = f"{wanted} exists and is kept: the weights are in {path}"
+            warnings.warn(f"{message}. Pass overwrite=True to replace it.", stacklevel=2)
 
     def load_weights(self, filepath: str | Path) -> None:
-        """Read weights written by this project, tf_keras or Keras 3 (D11, D11b).
+        """Read weights written by this project, Keras or keras-rl, whatever their name (D11, D11b).
+
+        Where there is no file of that name but `filepath`.index, it is a TensorFlow checkpoint.
 
         Raises:
+            WeightsNotFound: there is neither; also a FileNotFoundError.
             WeightsError: not such a file, or of another architecture; nothing was changed then.
         """
-        self.set_weights(read_weights(Path(filepath)))
+        path = Path(filepath)
+        if not path.is_file() and Path(f"{path}.index").is_file():
+            self.set_weights(read_checkpoint(path, self.model))
+        else:
+            self.set_weights(read_weights(path))
 
     def exported_weights(self) -> WeightsFile:
         """The online network's configuration and weights, as files hold them."""
@@ -241,7 +259,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         with self._scope:
             expected = self._network_config()
             if expected is not None and weights.config is not None:
-                check_same_network(expected, weights.config)
+                head = self.model.layers[-1]
+                check_same_network(expected, weights.config, getattr(head, "dueling_type", None))
             set_layers(self.model, weights)
             if self.compiled:
                 self.update_target_model_hard()

@@ -1,9 +1,8 @@
 """A private TensorFlow graph and session: the vendor's training path needs graph mode.
 
-Eager execution stays on outside. tf-keras rewires the base classes of its models at each
-construction after the mode it happens in, so eager Keras models and an agent of this kind do not
-mix in one process: `load_model` and the like belong before or after an agent's life. The defects
-(D12, D30) are those of docs/defects.md.
+Eager execution stays on outside. tf-keras rewires the bases of a class of models or layers after
+the mode in which the newest object of it was made, so an eager Keras model does not work inside, as
+in a callback of `fit`. The defects (D12, D30) are those of docs/defects.md.
 """
 
 from __future__ import annotations
@@ -19,29 +18,56 @@ from kerasrl_runner.vendor import keras, rl_dqn, rl_util, tf
 
 
 class PrivateGraph:
-    """One graph and session of an agent's own (D30); a context manager, reentrant."""
+    """One graph and session of an agent's own (D30); a context manager, reentrant.
 
-    def __init__(self) -> None:
+    Inside works `copy`, a copy of the caller's `model`. On entering it takes weights that somebody
+    has given to `model` since, and on leaving `model` takes its.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.depth = 0
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph)
-        self._depth = 0
         self._stack = contextlib.ExitStack()
-        with self:  # NumPy's stream is seeded together with all the others.
+        self._outside = tf.compat.v1.get_default_graph()
+        self._known = model.get_weights()
+        modules = {type(module) for module in (model, *model.submodules)}
+        self._classes = {keras.Sequential, keras.layers.Lambda, *modules}
+        with self._graph.as_default(), self._session.as_default():
+            # NumPy's stream is seeded together with all the others.
             tf.compat.v1.set_random_seed(int(np.random.randint(2**31)))
+            self.copy = copy_model(model, self._known)
+        self._rewire_classes()
 
     def __enter__(self) -> PrivateGraph:
-        if self._depth == 0:
+        if self.depth == 0:
+            weights = self.model.get_weights() if self._reaches_model() else self._known
             self._stack.enter_context(self._graph.as_default())
             self._stack.enter_context(self._session.as_default())
-            # An eager model built since the last time has turned Keras' classes to eager mode.
-            keras.Sequential()
-        self._depth += 1
+            self._rewire_classes()
+            if not all(map(np.array_equal, weights, self._known)):
+                self.copy.set_weights(weights)
+        self.depth += 1
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._depth -= 1
-        if self._depth == 0:
+        self.depth -= 1
+        if self.depth == 0:
+            weights = self.copy.get_weights()
             self._stack.close()
+            self._rewire_classes()
+            if self._reaches_model():
+                self.model.set_weights(weights)
+                self._known = weights
+
+    def _reaches_model(self) -> bool:
+        """Whether this is no other agent's graph, as in a callback of its `fit`."""
+        return tf.executing_eagerly() or tf.compat.v1.get_default_graph() is self._outside
+
+    def _rewire_classes(self) -> None:
+        for made in self._classes:
+            made.__new__(made)
 
 
 class SoftTargetUpdate:
@@ -74,14 +100,6 @@ class OrderedUpdatesOptimizer(rl_util.AdditionalUpdatesOptimizer):
             ]
         self.updates = [*gradient, *updates]
         return self.updates
-
-
-def clone_into_graph(graph: PrivateGraph, model: Any) -> Any:
-    """A copy of the eager `model` and its weights inside `graph`."""
-    keras.Sequential()  # turns Keras' classes back to eager mode, in which `model` was built
-    weights = model.get_weights()
-    with graph:
-        return copy_model(model, weights)
 
 
 @contextlib.contextmanager

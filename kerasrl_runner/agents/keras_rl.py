@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.agents.base import BaseDQNAgent
-from kerasrl_runner.agents.graph import PrivateGraph, clone_into_graph, replace_vendor_parts
+from kerasrl_runner.agents.graph import PrivateGraph, replace_vendor_parts
 from kerasrl_runner.parts.optimizers import legacy_optimizer
 from kerasrl_runner.vendor import keras, make_train_function, rl_dqn
 
@@ -19,8 +19,25 @@ from kerasrl_runner.vendor import keras, make_train_function, rl_dqn
 class VendorDQNAgent(BaseDQNAgent):
     """rl.agents.DQNAgent on today's stack, its arithmetic untouched.
 
-    The network is copied into a graph of the agent's own; `model` is that copy.
+    It works on a copy of the passed model in a graph of its own, and shares the weights with it
+    between two calls: after `fit` the passed model is trained.
     """
+
+    @property
+    def model(self) -> Any:
+        """The online network: the passed model, or inside of a call its copy."""
+        return self._scope.copy if self._scope.depth else self._scope.model
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        if model is not self._scope.copy:  # which the vendor's constructor sets
+            raise AttributeError("agent.model cannot be replaced; make an agent of that model")
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The loss, the metrics of `compile` and the policy's own."""
+        with self._scope:
+            return list(super().metrics_names)
 
     def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
         """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
@@ -58,8 +75,8 @@ class VendorDQNAgent(BaseDQNAgent):
             keras.backend.batch_set_value([(own[name], variables[name]) for name in own])
 
     def _adopt(self, model: Any) -> tuple[Any, Any]:
-        graph = PrivateGraph()
-        return graph, clone_into_graph(graph, model)
+        graph = PrivateGraph(model)
+        return graph, graph.copy
 
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
         """Call the vendor's backward, with a warm-up that makes it train just where `learns`."""

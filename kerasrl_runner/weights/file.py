@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from kerasrl_runner.errors import WeightsError, shorten
+from kerasrl_runner.errors import WeightsError, WeightsNotFound, shorten
 from kerasrl_runner.files.atomic import replacing
 
 # Of the root's attributes, those that Keras writes for itself.
@@ -51,13 +51,11 @@ class WeightsFile:
 
 
 def check_suffix(path: Path) -> None:
-    """Raises WeightsError for anything but .h5, and for the .weights.h5 of another format (D11)."""
+    """Raises WeightsError for .weights.h5, the suffix of another format (D11)."""
     if path.name.endswith(".weights.h5"):
         raise WeightsError(
             f"{path}: the suffix .weights.h5 means another file format to Keras. Name it .h5."
         )
-    if path.suffix != ".h5":
-        raise WeightsError(f"{path}: expected a weights file whose name ends in .h5.")
 
 
 def write_weights(path: Path, weights: WeightsFile, *, overwrite: bool) -> None:
@@ -150,13 +148,14 @@ def read_weights(path: Path) -> WeightsFile:
     """Read a legacy .h5 file of this project, tf_keras, Keras 2 or Keras 3.
 
     Raises:
-        WeightsError: no such file, not HDF5, damaged, of another layout, with links or arrays that
+        WeightsNotFound: no such file.
+        WeightsError: not HDF5, damaged, of another layout, with links or arrays that
             lead out of the file, with arrays larger than the file, or with weights that are NaN or
             infinite.
     """
     check_suffix(path)
     if not os.path.isfile(path):
-        raise WeightsError(f"there is no weights file {path}.")
+        raise WeightsNotFound(f"there is no weights file {path}.")
     try:
         with h5py.File(path, "r") as file:
             weights = WeightsFile(

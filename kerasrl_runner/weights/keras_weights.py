@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kerasrl_runner.errors import WeightsError, shorten
-from kerasrl_runner.parts.model import DuelingHead
+from kerasrl_runner.parts.model import DuelingHead, copy_model
 from kerasrl_runner.preset.names import DUELING_HEAD, KERAS_LAYERS
-from kerasrl_runner.vendor import keras
-from kerasrl_runner.weights.dueling import fold, is_foldable, unfold
+from kerasrl_runner.vendor import keras, tf
+from kerasrl_runner.weights.dueling import fold, fold_head, is_foldable, unfold
 from kerasrl_runner.weights.file import Layer, WeightsFile, read_weights
 
 _MODELS = ("Functional", "Model", "Sequential")
@@ -38,7 +38,7 @@ def config_of(model: Any) -> dict[str, Any] | None:
         text = model.to_json()
     except (NotImplementedError, TypeError, ValueError):
         return None
-    written = json.loads(text, object_hook=_drop_time_major)
+    written = json.loads(text, object_hook=_write_plainly)
     if written["class_name"] not in _MODELS or '"Lambda"' in text or '"__lambda__"' in text:
         return None
     for entry in written["config"]["layers"]:
@@ -53,8 +53,10 @@ def config_of(model: Any) -> dict[str, Any] | None:
     return {"class_name": written["class_name"], "config": written["config"]}
 
 
-def _drop_time_major(settings: dict[str, Any]) -> dict[str, Any]:
-    """Keras 3 has no such argument; in Keras 2 it is false unless somebody asked for it."""
+def _write_plainly(settings: dict[str, Any]) -> Any:
+    """Arrays as lists, and no `time_major`: Keras 3 has no such argument, Keras 2 sets it false."""
+    if settings.get("class_name") in ("__numpy__", "__tensor__"):
+        return settings["config"]["value"]
     if settings.get("time_major") is False:
         del settings["time_major"]
     return settings
@@ -89,6 +91,8 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
     """
     targets = [layer for layer in model.layers if layer.weights]
     sources = [layer for layer in weights.layers if layer.weights]
+    if sources and isinstance(head := model.layers[-1], DuelingHead):
+        sources = fold_head(sources, len(targets), head.units, head.dueling_type)
     expected = [_list_shapes(layer) for layer in targets]
     received = [[value.shape for _, value in layer.weights] for layer in sources]
     if expected != received:
@@ -104,6 +108,30 @@ def set_layers(model: Any, weights: WeightsFile) -> None:
                 value = unfold(value, target.dueling_type)
             pairs.append((variable, value))
     keras.backend.batch_set_value(pairs)
+
+
+def read_checkpoint(path: Path, model: Any) -> WeightsFile:
+    """The weights of a TensorFlow checkpoint, read by Keras into a copy of `model`.
+
+    keras-rl2 left such files, x.index and x.data-00000-of-00001, for any name `x` but .h5.
+
+    Raises:
+        WeightsError: not a readable checkpoint, or one of another architecture.
+    """
+    copy = copy_model(model)
+    count, head = sum(bool(layer.weights) for layer in copy.layers), copy.layers[-1]
+    try:
+        names = [name.split("/")[0] for name, _ in tf.train.list_variables(str(path))]
+        if isinstance(head, DuelingHead) and f"layer_with_weights-{count}" in names:  # D13b
+            q_values = keras.layers.Dense(head.nb_actions)(head.input)
+            copy = keras.Model(copy.inputs, keras.layers.Dense(head.units)(q_values))
+        copy.load_weights(str(path)).assert_existing_objects_matched()
+    except Exception as error:  # TensorFlow raises whatever it likes for a damaged file
+        raise WeightsError(
+            f"{path}.index is no TensorFlow checkpoint of this network: {shorten(error)}. "
+            f"Build the model that it was saved from."
+        ) from error
+    return WeightsFile(layers_of(copy), None, {})
 
 
 def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -124,7 +152,6 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
             f"yourself and call model.load_weights."
         )
     classes: dict[str, Any] = {}
-    keras.Sequential()  # an agent in this process may have left Keras' classes in graph mode
     try:
         config = _resolve(weights.config, custom_objects or {}, classes)
         with keras.utils.custom_object_scope(classes):

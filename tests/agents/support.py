@@ -97,13 +97,13 @@ def equal_weights(left: Any, right: Any) -> bool:
 def learn_steps(agent: Any) -> list[int]:
     """A list that fills with `agent.step` at every learn step."""
     taken: list[int] = []
-    learn = agent.trainable_model.train_on_batch
+    model = agent.trainable_model
 
     def train_on_batch(*arguments: Any, **keywords: Any) -> Any:
         taken.append(agent.step)
-        return learn(*arguments, **keywords)
+        return type(model).train_on_batch(model, *arguments, **keywords)
 
-    agent.trainable_model.train_on_batch = train_on_batch
+    model.train_on_batch = train_on_batch
     return taken
 
 

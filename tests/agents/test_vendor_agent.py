@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import pytest
 from agents.support import constant, equal_weights, make_agent, q_network, weights_of
 
+from kerasrl_runner import load_model
+from kerasrl_runner.keras_rl import DQNAgent, VendorDQNAgent
 from kerasrl_runner.vendor import MultiInputProcessor, keras
 
 
@@ -37,13 +41,54 @@ def test_double_dueling_and_windows_go_together() -> None:
     assert agent.test(_cartpole(), nb_episodes=2, verbose=0).history["nb_steps"][1] > 0
 
 
-def test_the_callers_model_is_copied_with_its_weights() -> None:
-    keras.Sequential()
-    model = q_network()
-    weights = model.get_weights()
-    agent = make_agent(model)
-    assert agent.model is not model
-    assert equal_weights(weights_of(agent), weights)
+@pytest.mark.parametrize("agent_class", [DQNAgent, VendorDQNAgent])
+def test_the_callers_model_is_the_agents_and_trained(agent_class: Any, tmp_path: Path) -> None:
+    model = q_network(hidden=[keras.layers.Dense(3), keras.layers.BatchNormalization()])
+    before = model.get_weights()
+    agent = make_agent(model, agent_class=agent_class)
+    assert agent.model is model
+    agent.fit(constant(), 12, verbose=0)
+    assert equal_weights(model.get_weights(), weights_of(agent))
+    assert not equal_weights(model.get_weights(), before)
+    model.save_weights(tmp_path / "model.h5")
+    agent.model.save(tmp_path / "agent.h5")
+    for name in ("model.h5", "agent.h5"):
+        other = make_agent(keras.models.clone_model(model), agent_class=agent_class)
+        other.load_weights(tmp_path / name)
+        assert equal_weights(other.model.get_weights(), weights_of(agent))
+    state = np.array([0.7])
+    q_values = agent.model.predict(state[None, None], verbose=0)[0]
+    np.testing.assert_allclose(q_values, agent.compute_q_values([state]), rtol=1e-5)
+
+
+def test_weights_that_are_given_to_the_callers_model_count_from_the_next_call() -> None:
+    agent = make_agent(model := q_network())
+    agent.compute_q_values([np.ones(1)])
+    model.set_weights([np.full(weights.shape, 2.0) for weights in model.get_weights()])
+    assert agent.compute_q_values([np.ones(1)]).tolist() == [4.0, 4.0]
+    with pytest.raises(AttributeError, match="make an agent of that model"):
+        agent.model = q_network()
+    agent.fit(constant(), 3, verbose=0)
+    assert equal_weights(model.get_weights(), [np.full((1, 2), 2.0), np.full(2, 2.0)])
+
+
+@pytest.mark.parametrize("agent_class", [DQNAgent, VendorDQNAgent])
+@pytest.mark.parametrize("dueling_type", ["avg", "max", "naive"])
+def test_a_dueling_agents_own_model_is_saved_and_read(
+    dueling_type: str, agent_class: Any, tmp_path: Path
+) -> None:
+    def agent(seed: int) -> Any:
+        arguments: Any = {"agent_class": agent_class, "dueling_type": dueling_type}
+        return make_agent(units=3, seed=seed, enable_dueling_network=True, **arguments)
+
+    one, other = agent(1), agent(2)
+    one.model.save(tmp_path / "m.h5")
+    other.load_weights(tmp_path / "m.h5")
+    state = [np.array([0.7])]
+    expected = one.compute_q_values(state)
+    np.testing.assert_allclose(other.compute_q_values(state), expected, rtol=1e-5)
+    again = load_model(tmp_path / "m.h5").predict(np.array([state]), verbose=0)
+    np.testing.assert_allclose(again[0], expected, rtol=1e-5)
 
 
 def test_a_model_of_another_number_of_actions_is_refused() -> None:

@@ -124,7 +124,7 @@ def test_D30_an_agent_adds_nothing_to_any_other_graph() -> None:
     with tf.Graph().as_default() as programs:
         keras.Sequential()
         before = len(programs.get_operations())
-    sizes = [len(make_agent().model.output.graph.get_operations()) for _ in range(3)]
+    sizes = [len(make_agent().target_model.output.graph.get_operations()) for _ in range(3)]
     assert len(set(sizes)) == 1
     assert len(programs.get_operations()) == before
     assert tf.executing_eagerly()

@@ -164,3 +164,23 @@ def test_another_observation_scale_is_another_network() -> None:
 def test_a_broken_configuration_is_refused(config: Any) -> None:
     with pytest.raises(WeightsError, match="configuration in these weights is damaged"):
         check_same_network(config_of(_network()), {"class_name": "Sequential", **config})
+
+
+def test_layers_that_hold_numpys_numbers_and_arrays_are_described_and_built_again(
+    tmp_path: Path,
+) -> None:
+    count, slope = np.int64(3), np.float32(0.25)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Embedding(count, np.int64(2), input_length=np.int64(1)),
+            layers.Reshape((np.int64(2),)),
+            layers.Dense(count, kernel_initializer=keras.initializers.Constant(slope)),
+            layers.Rescaling(np.ones(3, np.float32) / slope),
+            layers.LeakyReLU(slope),
+        ]
+    )
+    write_weights(tmp_path / "w.h5", _file(model), overwrite=False)
+    states = np.arange(3)[:, None]  # [B, W]
+    again = load_model(tmp_path / "w.h5")
+    np.testing.assert_array_equal(again.predict_on_batch(states), model.predict_on_batch(states))

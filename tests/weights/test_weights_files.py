@@ -12,8 +12,14 @@ import numpy as np
 import pytest
 from commands import python
 
-from kerasrl_runner.errors import RunError, WeightsError
-from kerasrl_runner.weights.file import Layer, WeightsFile, read_weights, write_weights
+from kerasrl_runner.errors import RunError, WeightsError, WeightsNotFound
+from kerasrl_runner.weights.file import (
+    Layer,
+    WeightsFile,
+    check_suffix,
+    read_weights,
+    write_weights,
+)
 
 CONFIG = {"class_name": "Sequential", "config": {"name": "q_network", "layers": []}}
 KERNEL = "model_weights/dense/dense/kernel:0"
@@ -95,13 +101,14 @@ def test_a_failing_disk_keeps_the_old_file(path, monkeypatch):
     assert os.listdir(path.parent) == ["weights.h5"]
 
 
-@pytest.mark.parametrize("name", ["a.weights.h5", "a.keras", "a.hdf5", "a"])
-def test_another_suffix_is_refused_for_both_ways(tmp_path, name):
+def test_the_suffix_of_another_format_is_refused_for_both_ways(tmp_path):
+    path = tmp_path / "a.weights.h5"
     for attempt in (
-        lambda: write_weights(tmp_path / name, example(), overwrite=True),
-        lambda: read_weights(tmp_path / name),
+        lambda: check_suffix(path),  # for what names a file before a training
+        lambda: write_weights(path, example(), overwrite=True),
+        lambda: read_weights(path),
     ):
-        with pytest.raises(WeightsError, match=r"\.h5"):
+        with pytest.raises(WeightsError, match=r"\.weights\.h5 means another file format"):
             attempt()
     assert os.listdir(tmp_path) == []
 
@@ -109,7 +116,7 @@ def test_another_suffix_is_refused_for_both_ways(tmp_path, name):
 @pytest.mark.parametrize("name", ["nothing.h5", "x" * 300 + ".h5", "folder.h5"])
 def test_a_missing_file_is_named(tmp_path, name):
     (tmp_path / "folder.h5").mkdir()
-    with pytest.raises(WeightsError, match="there is no weights file"):
+    with pytest.raises(WeightsNotFound, match="there is no weights file"):
         read_weights(tmp_path / name)
 
 
@@ -126,6 +133,22 @@ def test_hdf5_without_keras_weights_is_refused(tmp_path):
         file["measurements"] = np.zeros(3)
     with pytest.raises(WeightsError, match=r"no layer_names.*save_weights"):
         read_weights(tmp_path / "data.h5")
+
+
+def test_what_keras_2_wrote_in_2018_is_read(tmp_path):
+    """HDF5's oldest layout, texts as bytes, any name, and layers without weights."""
+    kernel, bias = np.ones((4, 2), np.float32), np.zeros(2, np.float32)
+    with h5py.File(tmp_path / "dqn_weights.h5f", "w", libver="earliest") as file:
+        file.attrs["layer_names"] = [b"flatten_1", b"dense_1"]
+        file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.1.6"
+        file.create_group("flatten_1").attrs["weight_names"] = np.array([])
+        dense = file.create_group("dense_1")
+        dense.attrs["weight_names"] = [b"dense_1/kernel:0", b"dense_1/bias:0"]
+        dense["dense_1/kernel:0"], dense["dense_1/bias:0"] = kernel, bias
+    flatten, read = read_weights(tmp_path / "dqn_weights.h5f").layers
+    assert flatten == ("flatten_1", ())
+    for (_, value), expected in zip(read.weights, (kernel, bias), strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 def replace_kernel(file: h5py.File, **arguments: object) -> None:
