@@ -32,6 +32,7 @@ class EngineRefusal(PresetError, ValueError):
     """A model that the compiled engine would compute wrongly; a ValueError for a script."""
 
     def __init__(self, reason: str) -> None:
+        self.reason = reason
         super().__init__(
             f"{reason}. Use --engine keras-rl, in a script kerasrl_runner.keras_rl.VendorDQNAgent."
         )

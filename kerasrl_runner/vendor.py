@@ -198,10 +198,10 @@ def _add_decay(optimizer: Any, decay: float) -> None:
     step, config = optimizer.update_step, optimizer.get_config
 
     def update_step(gradient: Any, variable: Any) -> None:
-        rate = optimizer._learning_rate
+        kept, rate = optimizer._learning_rate, optimizer.learning_rate
         optimizer._learning_rate = rate / (1.0 + decay * tf.cast(optimizer.iterations, rate.dtype))
         step(gradient, variable)
-        optimizer._learning_rate = rate
+        optimizer._learning_rate = kept
 
     optimizer.update_step = update_step
     optimizer.get_config = lambda: {**config(), "decay": decay}
@@ -228,6 +228,14 @@ def assign_in_graphs(variable: tf.Variable) -> None:
             return type(variable).assign(variable, value, *args, **kwargs)
 
     variable.assign = assign
+
+
+def ignore_graph_mode() -> None:
+    """Let a script's disable_eager_execution() and disable_v2_behavior() do nothing."""
+    for module in (tf.compat.v1, look_up("tensorflow", "tensorflow.python.framework", "ops")):
+        for name in ("disable_eager_execution", "disable_v2_behavior"):
+            if hasattr(module, name):
+                setattr(module, name, lambda: None)
 
 
 def direct_call(concrete: Any) -> Callable[[list[tf.Tensor]], Sequence[tf.Tensor]]:

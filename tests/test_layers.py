@@ -19,13 +19,13 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if "data" not in path.part
 
 # From what a person types down to the ground. Each package imports itself and all to its right.
 ORDER = """
-__main__ cli __init__ keras_rl doctor runs engines agents weights parts environments
+__main__ cli __init__ old_scripts keras_rl doctor runs engines agents weights parts environments
 vendor preset files errors
 """.split()
 # Packages that stand beside the others: all that they may import of the package.
 BESIDE = {"pictures": {"pictures", "files", "errors"}, "reference": {"reference"}}
 # Who may import a package that stands beside.
-TO_BESIDE = {"pictures": {"runs", "doctor"}, "reference": {"engines", "weights"}}
+TO_BESIDE = {"pictures": {"runs", "doctor", "old_scripts"}, "reference": {"engines", "weights"}}
 HEAVY = ("tensorflow", "tf_keras", "keras", "rl", "gymnasium")
 NO_TENSORFLOW = ("errors", "files", "preset", "pictures", "reference")
 

@@ -15,7 +15,7 @@ from kerasrl_runner.cli.signals import Interrupted, interruptible
 from kerasrl_runner.errors import EXIT_FAILED, EXIT_INTERRUPTED, RunnerError, suggest_name
 from kerasrl_runner.files.places import working_folder
 
-_COMMANDS = ("fit", "test", "runs", "presets", "doctor")
+_COMMANDS = ("fit", "test", "runs", "presets", "script", "doctor")
 
 
 class _Commands(click.Group):
@@ -52,7 +52,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         try:
             with interruptible():
-                _group.main(arguments, prog_name="kerasrl-run", standalone_mode=False)
+                then = _group.main(arguments, prog_name="kerasrl-run", standalone_mode=False)
+            if callable(then):  # an old script, which handles signals itself
+                then()
         finally:
             if sys.stdout is not None:  # `>&-`
                 sys.stdout.flush()

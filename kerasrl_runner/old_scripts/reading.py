@@ -1,0 +1,67 @@
+"""The statements of an old script, read from its source: nothing runs, and nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from kerasrl_runner.errors import UsageError
+
+_IMPORT = re.compile(r"(?:from|import) \.*([\w.]+)(?: import (.+))?")
+
+
+class Statement(NamedTuple):
+    """The first line of one statement as `ast.unparse` spells it: one spelling for one meaning."""
+
+    text: str
+    path: Path
+    line: int
+
+
+def read_statements(script: Path) -> list[Statement]:
+    """The statements of the script and of the modules beside it that it imports.
+
+    Raises:
+        UsageError: no such file, or no Python 3.
+    """
+    statements: list[Statement] = []
+    paths = [script]
+    for path in paths:  # grows as imports are found
+        found = [
+            Statement(ast.unparse(node).partition("\n")[0], path, node.lineno)
+            for node in ast.walk(_parse(path))
+            if isinstance(node, ast.stmt)
+        ]
+        statements += sorted(found, key=lambda statement: statement.line)
+        for statement in found:
+            if imported := _IMPORT.match(statement.text):
+                beside = _find_beside({script.parent, path.parent}, *imported.groups())
+                paths += [module for module in beside if module not in paths]
+    return statements
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UsageError(f"cannot read the script {path}: {error.strerror}.") from error
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UsageError(
+            f"{path}{line}: expected a script in Python 3, received: {error}. The program 2to3 of "
+            f"Python up to 3.12 converts a script in Python 2."
+        ) from error
+
+
+def _find_beside(folders: set[Path], module: str, names: str | None) -> Iterator[Path]:
+    """The files in these folders that `from module import names` runs."""
+    parts = module.split(".")
+    places = [parts[:count] for count in range(1, len(parts) + 1)]
+    places += [[*parts, name] for name in re.findall(r"\w+", names or "")]
+    for folder in folders:
+        for place in places:
+            path = folder.joinpath(*place)
+            yield from filter(Path.is_file, (path.with_suffix(".py"), path / "__init__.py"))
