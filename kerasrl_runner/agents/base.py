@@ -23,7 +23,7 @@ from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.errors import TrainingDiverged, divergence_error
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import check_legacy_keras, with_dueling_head
-from kerasrl_runner.vendor import keras, rl_dqn, tf
+from kerasrl_runner.vendor import keras, rl_dqn
 from kerasrl_runner.weights.configuration import add_rescaling, check_same_network
 from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
 from kerasrl_runner.weights.keras_weights import config_of, layers_of, set_layers
@@ -48,8 +48,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
     Raises:
         ValueError: memory_interval other than 1 (D9), target_model_update of 0 (D31), or a
-            memory that cannot keep terminated and the end of an episode apart (D5); graph mode, or
-            a model that is not of legacy Keras.
+            memory that cannot keep terminated and the end of an episode apart (D5); a model that
+            is none of legacy Keras.
     """
 
     def __init__(
@@ -70,11 +70,6 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self._environment: KerasRLEnvironment | None = None
         self.interrupted = False
         self.stop_training = False
-        if not tf.executing_eagerly():
-            raise ValueError(
-                "expected TensorFlow's eager mode, which disable_eager_execution() turned off. "
-                "Remove that call: keras-rl does not need it here."
-            )
         check_legacy_keras(model, keras.Model)
         self._scope, network = self._adopt(model)
         with self._scope:

@@ -14,7 +14,7 @@ import numpy as np
 from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.xla.update import CompiledUpdate, UpdateSettings
 from kerasrl_runner.errors import EngineRefusal
-from kerasrl_runner.parts.model import copy_model
+from kerasrl_runner.parts.model import check_eager_mode, copy_model
 from kerasrl_runner.parts.optimizers import new_style_optimizer
 from kerasrl_runner.vendor import EpsGreedyQPolicy, rl_policy, tf
 
@@ -48,9 +48,9 @@ class CompiledDQNAgent(BaseDQNAgent):
         dtype: "float32" or "float64"; the model must be of the same.
 
     Raises:
-        ValueError: as BaseDQNAgent, an argument out of its range, or an EngineRefusal of
-            a model of several inputs, of layers that keep a state between calls, or of layers that
-            compute in another dtype.
+        ValueError: as BaseDQNAgent, an argument out of its range, graph mode, or an
+            EngineRefusal of a model of several inputs, of layers that keep a state between
+            calls, or of layers that compute in another dtype.
     """
 
     def __init__(
@@ -188,6 +188,7 @@ class CompiledDQNAgent(BaseDQNAgent):
                 raise ValueError(f"{name}: expected {expected}, received {getattr(self, name)}")
 
     def _adopt(self, model: Any) -> tuple[Any, Any]:
+        check_eager_mode()
         if len(model.inputs) != 1:
             raise EngineRefusal(
                 f"the compiled engine takes one input, this model has {len(model.inputs)}"

@@ -26,9 +26,11 @@ class VendorDQNAgent(BaseDQNAgent):
         """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
         self.optimizer = take_optimizer(optimizer)
         self._twin = legacy_optimizer(self.optimizer)  # reads eager variables: outside the graph
-        if isinstance(self.optimizer.learning_rate, tf.Variable):
-            assign_in_graphs(self.optimizer.learning_rate)
-        self._rate = keras.backend.get_value(self.optimizer.learning_rate)
+        # In graph mode the script's own graph holds it, out of reach.
+        self._source = self.optimizer.learning_rate if tf.executing_eagerly() else None
+        if isinstance(self._source, tf.Variable):
+            assign_in_graphs(self._source)
+        self._rate = keras.backend.get_value(self._source)
         self._constants = self._graph_constants()
         with self._scope, replace_vendor_parts():
             super().compile(self._twin, [*(metrics or [])])
@@ -83,7 +85,7 @@ class VendorDQNAgent(BaseDQNAgent):
 
     def _follow_changes(self) -> None:
         """Take the optimizer's rate. Raises ValueError for changes that need another graph."""
-        rate = keras.backend.get_value(self.optimizer.learning_rate)
+        rate = keras.backend.get_value(self._source)
         is_settable = rate == self._rate or isinstance(self._twin.learning_rate, tf.Variable)
         if not is_settable or self._graph_constants() != self._constants:
             raise ValueError(

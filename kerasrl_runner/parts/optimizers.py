@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.parts.model import check_legacy_keras
+from kerasrl_runner.parts.model import check_eager_mode, check_legacy_keras
 from kerasrl_runner.vendor import is_built, keras, share_rate
 
 # Arguments that legacy optimizers lack: those that would change the update, and the others.
@@ -35,7 +35,13 @@ def build_optimizer(name: str, arguments: dict[str, Any]) -> Any:
 
 
 def take_optimizer(optimizer: Any) -> Any:
-    """The optimizer, or the one of a name. Raises ValueError if it is none of legacy Keras."""
+    """The optimizer, or the one of a name.
+
+    Raises:
+        ValueError: it is none of legacy Keras, or new-style in graph mode.
+    """
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        check_eager_mode()
     check_legacy_keras(
         optimizer, str | keras.optimizers.Optimizer | keras.optimizers.legacy.Optimizer
     )

@@ -234,7 +234,9 @@ AGENTS = pytest.mark.parametrize("agent_class", [CompiledDQNAgent, VendorDQNAgen
 @AGENTS
 def test_graph_mode_is_refused(agent_class):
     with tf.Graph().as_default(), pytest.raises(ValueError, match=r"disable_eager_execution\(\)"):
-        agent_class(network(), nb_actions=2, memory=SequentialMemory(100))
+        agent_class(
+            network(), nb_actions=2, memory=SequentialMemory(100), nb_steps_warmup=9
+        ).compile(keras.optimizers.Adam())
 
 
 @AGENTS
