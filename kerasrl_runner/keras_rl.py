@@ -3,8 +3,15 @@
     from kerasrl_runner.keras_rl import DQNAgent, SequentialMemory, EpsGreedyQPolicy, keras
 
 Import it before TensorFlow, or set TF_USE_LEGACY_KERAS=1 yourself (kerasrl_runner/vendor.py).
+What stands here is what DQN scripts import from `rl`, corrected where docs/defects.md says so;
+`import rl` works after it for the rest (docs/scripts.md).
 """
 
+from kerasrl_runner.agents.callbacks import (
+    FileLogger,
+    ModelIntervalCheckpoint,
+    TrainIntervalLogger,
+)
 from kerasrl_runner.agents.compiled import CompiledDQNAgent as DQNAgent
 from kerasrl_runner.agents.keras_rl import VendorDQNAgent
 from kerasrl_runner.parts.memory import SequentialMemory
@@ -13,28 +20,15 @@ from kerasrl_runner.parts.policies import (
     LinearAnnealedPolicy,
     MaxBoltzmannQPolicy,
 )
-from kerasrl_runner.vendor import (
-    BoltzmannGumbelQPolicy,
-    Callback,
-    EpsGreedyQPolicy,
-    GreedyQPolicy,
-    MultiInputProcessor,
-    Processor,
-    keras,
-)
+from kerasrl_runner.vendor import keras
 
-__all__ = [
-    "BoltzmannGumbelQPolicy",
-    "BoltzmannQPolicy",
-    "Callback",
-    "DQNAgent",
-    "EpsGreedyQPolicy",
-    "GreedyQPolicy",
-    "LinearAnnealedPolicy",
-    "MaxBoltzmannQPolicy",
-    "MultiInputProcessor",
-    "Processor",
-    "SequentialMemory",
-    "VendorDQNAgent",
-    "keras",
-]
+# isort: split
+# The vendor's own, which its repair above lets load.
+from rl.callbacks import Callback, CallbackList, TestLogger, TrainEpisodeLogger, Visualizer
+from rl.core import Agent, Env, Processor
+from rl.memory import EpisodeParameterMemory, Experience, Memory, sample_batch_indexes
+from rl.policy import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy, Policy, SoftmaxPolicy
+from rl.processors import MultiInputProcessor, WhiteningNormalizerProcessor
+from rl.util import WhiteningNormalizer, clone_model, clone_optimizer, get_object_config, huber_loss
+
+__all__ = [name for name in vars() if not name.startswith("_")]

@@ -19,6 +19,7 @@ import itertools
 import os
 import sys
 import tempfile
+import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -114,6 +115,10 @@ from rl.callbacks import Callback
 from rl.core import Processor
 from rl.policy import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy
 from rl.processors import MultiInputProcessor
+
+# The vendor's loop warns of it in each episode, each time with another number.
+_warn_once = functools.cache(lambda: warnings.warn("start steps ended an episode", stacklevel=4))
+rl_core.warnings = types.SimpleNamespace(warn=lambda text: _warn_once())
 
 
 def look_up(package: str, module: str, path: str) -> Any:

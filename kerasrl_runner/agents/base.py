@@ -13,17 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.agents.relay import (
-    CallbackRelay,
-    refuse_vendor_loops,
-    test_loggers,
-    training_loggers,
-)
+from kerasrl_runner.agents.callbacks import TrainIntervalLogger
+from kerasrl_runner.agents.relay import CallbackRelay, move_processor
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.errors import TrainingDiverged, divergence_error
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import check_legacy_keras, with_dueling_head
-from kerasrl_runner.vendor import keras, rl_dqn
+from kerasrl_runner.vendor import keras, rl_callbacks, rl_dqn
 from kerasrl_runner.weights.configuration import add_rescaling, check_same_network
 from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
 from kerasrl_runner.weights.keras_weights import config_of, layers_of, set_layers
@@ -83,6 +79,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self.dueling_type = dueling_type
         self._check_arguments()
 
+    #: From the environment that `fit` and `test` are passed to the one that the loop runs in.
+    adapt = staticmethod(as_keras_rl)
     #: What the environment multiplies observations by; the network of a file does it itself.
     observation_scale: float | Sequence[float] = 1.0
     training: bool
@@ -166,18 +164,23 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         log_interval: int = 10_000,
         nb_max_episode_steps: int | None = None,
     ) -> Any:
-        """Vendor's fit for `nb_steps` more env steps of a Gymnasium environment.
+        """Vendor's fit for `nb_steps` more steps in a Gymnasium environment.
 
-        `nb_max_episode_steps` truncates: the update bootstraps over it (D5).
+        A step is one action, taken `action_repetition` times; the up to `nb_max_start_steps` that
+        begin an episode are not counted and not stored. `nb_max_episode_steps` counts alike and
+        truncates: the update bootstraps over it (D5).
         """
-        refuse_vendor_loops(action_repetition, nb_max_start_steps)
-        environment = as_keras_rl(env)
-        loggers = training_loggers(verbose, log_interval, visualize)
-        relay = CallbackRelay(self, [*(callbacks or []), *loggers])
+        loggers = [TrainIntervalLogger(log_interval)] * verbose
+        if verbose > 1:
+            loggers = [rl_callbacks.TrainEpisodeLogger()]
         self.stop_training = False
-        with self._loop(relay, environment, nb_max_episode_steps):
+        cap = nb_max_episode_steps and nb_max_episode_steps * action_repetition
+        with self._loop(env, callbacks, loggers, visualize, cap) as relay:
             self._keep_step = True
-            super().fit(environment, self._step + nb_steps, callbacks=[relay], verbose=0)
+            super().fit(
+                relay.environment, self._step + nb_steps, action_repetition, [relay], 0, False,
+                nb_max_start_steps, start_step_policy,
+            )  # fmt: skip
         return relay.history
 
     def test(
@@ -196,21 +199,17 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
         `visualize` defaults to whether the environment was made with a render_mode (D6).
         """
-        refuse_vendor_loops(action_repetition, nb_max_start_steps)
-        environment = as_keras_rl(env)
-        if visualize is None:
-            visualize = environment.render_mode is not None
-        relay = CallbackRelay(self, [*(callbacks or []), *test_loggers(verbose, visualize)])
+        loggers = [rl_callbacks.TestLogger()] if verbose else []
+        cap = nb_max_episode_steps and nb_max_episode_steps * action_repetition
         kept = {name: getattr(self, name) for name in _TRAINING_STATE}
         window = self.memory.swap_recent([])
         self.stop_training = self._keep_step = False
         try:
-            with self._loop(relay, environment, nb_max_episode_steps):
+            with self._loop(env, callbacks, loggers, visualize, cap) as relay:
                 super().test(
-                    environment, nb_episodes, callbacks=[relay], visualize=False, verbose=0
-                )
-        except KeyboardInterrupt:  # the vendor catches it in fit alone (D20)
-            self.interrupted = not self.stop_training
+                    relay.environment, nb_episodes, action_repetition, [relay], False, None,
+                    nb_max_start_steps, start_step_policy, verbose=0,
+                )  # fmt: skip
         finally:
             self.memory.swap_recent(window)
             for name, value in kept.items():
@@ -293,18 +292,30 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
     @contextlib.contextmanager
     def _loop(
-        self, relay: CallbackRelay, environment: KerasRLEnvironment, cap: int | None
-    ) -> Iterator[None]:
-        """Surround the vendor's fit and test with a clean start and, always, a clean end."""
+        self, env: Any, callbacks: Any, loggers: list[Any], visualize: bool | None, cap: int | None
+    ) -> Iterator[CallbackRelay]:
+        """Surround the vendor's fit and test with a clean start and, always, a clean end.
+
+        Ctrl-C ends it, and with a test the fit that it runs in (D20).
+        """
+        environment = self.adapt(env)
+        if visualize is None:
+            visualize = environment.render_mode is not None
+        drawing = [rl_callbacks.Visualizer()] if visualize else []
+        callbacks = [*(callbacks or []), *drawing, *loggers]
+        relay = CallbackRelay(self, environment, env, callbacks, cap)
         outer, self._environment = self._environment, environment
         outer_cap = environment.nb_max_episode_steps
-        environment.nb_max_episode_steps = outer_cap if cap is None else cap
         self._closing = False
         self.interrupted = False
         self.memory.swap_recent([])
         try:
-            with self._scope:
-                yield
+            with self._scope, move_processor(self.processor, environment):
+                yield relay
+        except KeyboardInterrupt:  # the vendor catches it in fit's steps alone
+            relay.interrupted = not self.stop_training
+            if relay.interrupted and outer is not None:
+                raise
         finally:
             if self.training and self.memory.inside_episode:  # D8: fit stops where it stands
                 self.memory.end_episode(self._next_observation)

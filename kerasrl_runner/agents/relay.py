@@ -5,8 +5,12 @@ The defects (D3c, ...) are those of docs/defects.md.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from typing import Any
 
+from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.vendor import Callback, keras, rl_callbacks
 
 
@@ -18,14 +22,20 @@ class CallbackRelay(Callback):
     """Passes the vendor's events on to the callbacks, corrected.
 
     The vendor's loop counts episodes and their steps in int16 (D3c) and sums rewards in float32
-    (D27); it ignores `stop_training` (D21) and forgets `on_train_end` on an exception (D20).
+    (D27); it ignores `stop_training` (D21), forgets `on_train_end` on an exception (D20), and is
+    handed no info (D7). `cap` is how many env steps after its start steps truncate an episode.
     """
 
-    def __init__(self, agent: Any, callbacks: list[Any]) -> None:
+    def __init__(
+        self, agent: Any, environment: KerasRLEnvironment, env: Any, callbacks: Any, cap: int | None
+    ) -> None:
         super().__init__()
+        self.environment = environment
         self.history = keras.callbacks.History()
         self.interrupted = False
         self._agent = agent
+        self._env = env
+        self._cap = cap
         self._callbacks = rl_callbacks.CallbackList([*callbacks, self.history])
         self._episode = 0
         self._episode_step = 0
@@ -34,20 +44,14 @@ class CallbackRelay(Callback):
 
     def set_model(self, model: Any) -> None:
         self._callbacks.set_model(model)
+        for callback in self._callbacks.callbacks:
+            draws = isinstance(callback, rl_callbacks.Visualizer)  # as Gymnasium refuses (D6)
+            callback.env = self.environment if draws else self._env
 
     def set_params(self, params: dict[str, Any]) -> None:
+        if "nb_steps" in params:  # The loop counts on from earlier fits (D19); this one's alone.
+            params = {"nb_steps": params["nb_steps"] - self._agent.step}
         self._callbacks.set_params(params)
-
-    @property
-    def env(self) -> Any:
-        """The environment, which the vendor's loop assigns to its callbacks."""
-        return self._env
-
-    @env.setter
-    def env(self, env: Any) -> None:
-        self._env = env
-        for callback in self._callbacks.callbacks:
-            callback.env = env
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._began = True
@@ -68,6 +72,8 @@ class CallbackRelay(Callback):
         self._check_stop()
         self._episode_step = 0
         self._episode_return = 0.0
+        if self._cap:
+            self.environment.nb_max_episode_steps = None
         self._callbacks.on_episode_begin(self._episode, {})
 
     def on_episode_end(self, episode: int, logs: dict[str, Any] | None = None) -> None:
@@ -79,10 +85,12 @@ class CallbackRelay(Callback):
 
     def on_step_begin(self, step: int, logs: dict[str, Any] | None = None) -> None:
         self._check_stop()
+        if self._cap and self._episode_step == 0:  # start steps do not count
+            self.environment.nb_max_episode_steps = self.environment.episode_length + self._cap
         self._callbacks.on_step_begin(self._episode_step, {})
 
     def on_step_end(self, step: int, logs: dict[str, Any] | None = None) -> None:
-        corrected = {**(logs or {}), "episode": self._episode}
+        corrected = {**(logs or {}), "episode": self._episode, "info": self.environment.info}
         self._episode_return += float(corrected["reward"])
         self._agent.note_next_observation(corrected["observation"])
         self._callbacks.on_step_end(self._episode_step, corrected)
@@ -99,26 +107,22 @@ class CallbackRelay(Callback):
             raise StopTraining
 
 
-def training_loggers(verbose: int, log_interval: int, visualize: bool) -> list[Any]:
-    """The vendor's own callbacks for fit's arguments."""
-    loggers = [rl_callbacks.Visualizer()] if visualize else []
-    if verbose == 1:
-        loggers.append(rl_callbacks.TrainIntervalLogger(interval=log_interval))
-    elif verbose > 1:
-        loggers.append(rl_callbacks.TrainEpisodeLogger())
-    return loggers
+@contextlib.contextmanager
+def move_processor(processor: Any, environment: KerasRLEnvironment) -> Iterator[None]:
+    """Let the environment call `process_step` in the loop's stead, which adds up info (D7)."""
+    if processor is None:
+        environment.process_step = None
+        yield
+        return
+    environment.process_step = functools.partial(type(processor).process_step, processor)
+    inside_fit = "process_step" in vars(processor)
+    processor.process_step = _pass_on
+    try:
+        yield
+    finally:
+        if not inside_fit:
+            del processor.process_step
 
 
-def test_loggers(verbose: int, visualize: bool) -> list[Any]:
-    """The vendor's own callbacks for test's arguments."""
-    loggers = [rl_callbacks.Visualizer()] if visualize else []
-    return [*loggers, rl_callbacks.TestLogger()] if verbose else loggers
-
-
-def refuse_vendor_loops(action_repetition: int, nb_max_start_steps: int) -> None:
-    """Raises ValueError for what the vendor's loops offer and a wrapper does right."""
-    if action_repetition != 1 or nb_max_start_steps != 0:
-        raise ValueError(
-            f"action_repetition={action_repetition} and nb_max_start_steps={nb_max_start_steps}: "
-            f"expected 1 and 0. Frame skip and random starts belong into a gymnasium wrapper."
-        )
+def _pass_on(*step: Any) -> tuple[Any, ...]:  # no lambda: a callback may pickle the processor
+    return step

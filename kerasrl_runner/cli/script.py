@@ -8,8 +8,6 @@ from pathlib import Path
 
 import click
 
-from kerasrl_runner.old_scripts.running import explain_script, run_script
-
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--explain", is_flag=True, help="Say what to change in the script, run nothing.")
@@ -17,6 +15,8 @@ from kerasrl_runner.old_scripts.running import explain_script, run_script
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(explain: bool, script: Path, arguments: tuple[str, ...]) -> Callable[[], None] | None:
     """Run a keras-rl script of 2019 unchanged: `kerasrl-run script OLD.py [ARGUMENTS]...`."""
+    from kerasrl_runner.old_scripts.running import explain_script, run_script
+
     if explain:
         click.echo(explain_script(script))
         return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 
 from kerasrl_runner.environments.observations import Encoder
 from kerasrl_runner.environments.rendering import prepare_window, to_rgb
@@ -17,6 +19,13 @@ from kerasrl_runner.errors import EnvironmentFailed
 # Some simulators end the process when they give up or their window is closed: a training that
 # ends so must say why.
 _FAILURES = (Exception, SystemExit)
+# What gymnasium's own wrappers, and Python, say of an environment written for old gym.
+_OLD_API = ("(expected 5, got 4)", "argument 'seed'", "argument 'options'", "`(obs, info)`")
+_NEW_API = (
+    "gymnasium's `reset(self, *, seed=None, options=None)` returns `observation, info`, its `step` "
+    "`observation, reward, terminated, truncated, info`: write both so, in a class derived from "
+    "gymnasium.Env, or run the old script unchanged by `kerasrl-run script OLD.py`"
+)
 
 
 class KerasRLEnvironment:
@@ -46,8 +55,9 @@ class KerasRLEnvironment:
         if env.render_mode is not None:
             prepare_window()
         self.env = env
-        self.action_space: Any = env.action_space
-        self.observation_space: Any = env.observation_space
+        # A script's environment may have no spaces: it gives its agent the numbers itself.
+        self.action_space: Any = getattr(env, "action_space", None)
+        self.observation_space: Any = getattr(env, "observation_space", None)
         self.render_mode = env.render_mode
         self.encode = encode
         self.reward_scale = reward_scale
@@ -62,8 +72,11 @@ class KerasRLEnvironment:
         self.info: dict[str, Any] = {}
         self.watchers: list[Callable[[], None]] = []
         self._frame_shape: tuple[int, ...] | None = None
+        self._warned = False
+        self.process_step: Callable[..., Any] | None = None  # that of a script's Processor
         # gymnasium.spaces.Discrete may count its actions from another number than 0.
-        self._first_action = int(getattr(env.action_space, "start", 0))
+        space = self.action_space
+        self._first_action = int(space.start) if isinstance(space, spaces.Discrete) else 0
 
     @property
     def episode_seed(self) -> int | None:
@@ -92,18 +105,22 @@ class KerasRLEnvironment:
         self.episode_return = 0.0
         self.terminated = self.truncated = False
         try:
-            observation, self.info = self.env.reset(seed=self.episode_seed)
+            seed = self.episode_seed
+            returned = self.env.reset() if seed is None else self.env.reset(seed=seed)
+            if not isinstance(returned, tuple) or not isinstance(returned[-1], dict | None):
+                raise TypeError("expected `(obs, info)`, received an observation alone")
+            observation, self.info = returned
         except _FAILURES as error:
             raise self._failure("reset", error) from error
         self.observation = self._encode_observation(observation)
         self._call_watchers()
         return self.observation
 
-    def step(self, action: int) -> tuple[Any, float, bool, dict[str, float]]:
+    def step(self, action: Any) -> tuple[Any, np.float64, bool, dict[str, Any]]:
         """One env step: (observation, reward, episode over, {}).
 
-        rl/core.py:181-185 fails on any other info (D7), and rl/callbacks.py:273 on keys that come
-        and go (D7b), so it is handed none; `info` keeps the real one.
+        rl/core.py:181-185 fails on any other info (D7), so it is handed none; `info` keeps the
+        real one. The loop adds up a NumPy float64 without rounding, a Python float in float32.
 
         Raises:
             EnvironmentFailed: the environment raised, or a reward or observation is not finite,
@@ -111,25 +128,32 @@ class KerasRLEnvironment:
         """
         self.env_steps += 1
         self.episode_length += 1
+        if self._first_action or self.process_step is None:
+            action = self._first_action + int(action)
         try:
-            observation, reward, terminated, truncated, self.info = self.env.step(
-                self._first_action + int(action)
-            )
-            reward = float(np.asarray(reward).item())
+            observation, reward, terminated, truncated, self.info = self.env.step(action)
             terminated = _to_bool("terminated", terminated)
             truncated = _to_bool("truncated", truncated)
         except _FAILURES as error:
             raise self._failure("step", error) from error
-        if not math.isfinite(reward):
-            raise self._failure("step", f"the reward is {reward}")
-        self.episode_return += reward
         self.observation = self._encode_observation(observation)
         capped = self.episode_length == self.nb_max_episode_steps
         self.terminated = terminated
         self.truncated = (truncated or capped) and not terminated
         episode_over = self.terminated or self.truncated
+        if self.process_step is not None:
+            step = deepcopy(self.observation), reward, episode_over, self.info
+            self.observation, reward, episode_over, self.info = self.process_step(*step)
+            episode_over = episode_over or capped
+        try:
+            reward = float(np.asarray(reward).item())
+        except _FAILURES as error:
+            raise self._failure("reward", error) from error
+        if not math.isfinite(reward):
+            raise self._failure("reward", f"the reward is {reward}")
+        self.episode_return += reward
         self._call_watchers()
-        return self.observation, reward * self.reward_scale, episode_over, {}
+        return self.observation, np.float64(reward * self.reward_scale), episode_over, {}
 
     def render(self, mode: str | None = None) -> Any:
         """Gymnasium's render. `mode` is keras-rl's (D6): Gymnasium takes it at `make`.
@@ -138,11 +162,13 @@ class KerasRLEnvironment:
             EnvironmentFailed: the environment's own render fails.
         """
         if self.render_mode is None:
-            warnings.warn(
-                "this environment was made without a render_mode and shows nothing; use "
-                'gymnasium.make(..., render_mode="human")',
-                stacklevel=2,
-            )
+            if not self._warned:
+                warnings.warn(
+                    "this environment was made without a render_mode and shows nothing; use "
+                    'gymnasium.make(..., render_mode="human")',
+                    stacklevel=2,
+                )
+            self._warned = True
             return None
         if mode == "human" and self.render_mode == "human":
             return None  # Gymnasium draws at each step by itself
@@ -199,12 +225,15 @@ class KerasRLEnvironment:
         return observation
 
     def _failure(self, where: str, cause: object) -> EnvironmentFailed:
+        remedy = "Fix the environment"
         if isinstance(cause, BaseException):
+            if any(words in str(cause) for words in _OLD_API):
+                remedy = _NEW_API
             cause = f"{type(cause).__name__}: {cause}"
         name = self.env.spec.id if self.env.spec else type(self.env.unwrapped).__name__
         return EnvironmentFailed(
             f"the environment {name} failed ({where}) at env step {self.env_steps}, step "
-            f"{self.episode_length} of episode {self.episode}: {cause}. Fix the environment; "
+            f"{self.episode_length} of episode {self.episode}: {cause}. {remedy}; "
             f"episode seed {self.episode_seed}."
         )
 
@@ -232,8 +261,9 @@ def as_keras_rl(env: Any) -> KerasRLEnvironment:
     if isinstance(env, KerasRLEnvironment):
         return env
     if not isinstance(env, gymnasium.Env):
+        remedy = _NEW_API if hasattr(env, "step") else "gymnasium.make(ID) makes one"
         raise TypeError(
             f"expected a gymnasium.Env, received {type(env).__module__}.{type(env).__name__}. "
-            f"Environments of old gym are ported by deriving from gymnasium.Env."
+            f"{remedy}."
         )
     return KerasRLEnvironment(env)

@@ -8,23 +8,18 @@ from typing import Any
 import gymnasium
 
 from kerasrl_runner import keras_rl
+from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.errors import EngineRefusal
 from kerasrl_runner.old_scripts.gym import NewInterface
 from kerasrl_runner.vendor import tf
 
 
 class _OldEnvironments:
-    """Takes environments of the old interface in fit and test."""
+    """Takes environments of the old interface, which callbacks see as they are."""
 
-    def fit(self, env: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().fit(_convert(env), *args, **kwargs)  # type: ignore[misc]
-
-    def test(self, env: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().test(_convert(env), *args, **kwargs)  # type: ignore[misc]
-
-
-def _convert(env: Any) -> gymnasium.Env:
-    return env if isinstance(env, gymnasium.Env) else NewInterface(env)
+    @staticmethod
+    def adapt(env: Any) -> KerasRLEnvironment:
+        return as_keras_rl(env if isinstance(env, gymnasium.Env) else NewInterface(env))
 
 
 class VendorDQNAgent(_OldEnvironments, keras_rl.VendorDQNAgent):

@@ -76,6 +76,9 @@ class Wrapper:
         return reward
 
 
+ObservationWrapper = RewardWrapper = ActionWrapper = Wrapper
+
+
 class Monitor(Wrapper):
     """gym.wrappers.Monitor: videos of the episodes 0, 1, 8, 27, … or of those asked for."""
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,15 +21,9 @@ import numpy as np
 
 from kerasrl_runner import keras_rl
 from kerasrl_runner.old_scripts import agents, gym
+from kerasrl_runner.old_scripts.shims import NUMPY_NAMES
 from kerasrl_runner.vendor import ignore_graph_mode, rl_core, tf
 
-# Names of Python's types left NumPy with 1.24, the others with 2.0.
-_NUMPY = {
-    "int": int, "float": float, "complex": complex, "object": object, "str": str,
-    "bool8": np.bool_, "float_": np.float64, "Inf": np.inf, "infty": np.inf, "NaN": np.nan,
-    "NAN": np.nan, "product": np.prod, "alltrue": np.all, "sometrue": np.any, "in1d": np.isin,
-    "row_stack": np.vstack, "trapz": np.trapezoid, "asscalar": lambda array: array.item(),
-}  # fmt: skip
 # Keras 2.3's and gym's packages, and where the same lies today.
 _TODAY = {
     "keras.engine": "tensorflow.keras.layers",
@@ -39,24 +34,14 @@ _TODAY = {
 }
 _OTHER_AGENTS = re.compile(r"\b(SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent\b")
 _FACADES: dict[str, ModuleType] = {}
-_CORE = {
-    "Env": gym.Env,
-    "Wrapper": gym.Wrapper,
-    "ObservationWrapper": gym.Wrapper,
-    "RewardWrapper": gym.Wrapper,
-    "ActionWrapper": gym.Wrapper,
-}
-_MAKING = {"make": gym.make, "register": gym.register}
-# What is another thing in old gym than in Gymnasium.
-_GYM: dict[str, dict[str, Any]] = {
-    "gym": {**_CORE, **_MAKING, "__version__": "0.21.0"},
-    "gym.core": _CORE,
-    "gym.envs": _MAKING,
-    "gym.envs.registration": _MAKING,
-    "gym.utils": {},
-    "gym.utils.seeding": {"np_random": gym.np_random},
-    "gym.wrappers": {"Monitor": gym.Monitor},
-}
+# What is another thing in old gym than in Gymnasium; each of these modules gets all of it.
+_GYM_NAMES = (
+    "Env Wrapper ObservationWrapper RewardWrapper ActionWrapper Monitor make register np_random"
+).split()
+_GYM_MODULES = (
+    "gym gym.core gym.envs gym.envs.registration gym.utils gym.utils.seeding gym.wrappers "
+    "gym.wrappers.monitor"
+).split()
 _KERAS: Any = importlib.import_module("tensorflow.keras")
 
 
@@ -101,7 +86,7 @@ def _overlay(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, ModuleType]:
     """Modules like today's of these old names, in which some names stand for something else."""
     modules = {}
     for name, changed in changes.items():
-        real = importlib.import_module(name.replace("gym", "gymnasium", 1))
+        real = find_module(name) or importlib.import_module(name)
         modules[name] = ModuleType(name)
         vars(modules[name]).update({**vars(real), **changed})
     for name, module in modules.items():
@@ -117,7 +102,8 @@ def install(statements: str) -> None:
     `statements` is the script's text: names that left TensorFlow are put back where it has them,
     and the vendor's other agents get the graph mode that they were written for.
     """
-    _FACADES.update(_overlay(_GYM))
+    old = {"__version__": "0.21.0", **{name: getattr(gym, name) for name in _GYM_NAMES}}
+    _FACADES.update(_overlay(dict.fromkeys(_GYM_MODULES, old)))
     sys.meta_path.insert(0, _OldNames())
     door = {key: getattr(keras_rl, key) for key in keras_rl.__all__}
     if _OTHER_AGENTS.search(statements):
@@ -132,7 +118,7 @@ def install(statements: str) -> None:
     sys.modules.update(_overlay(changes))
     # The vendor's other agents count in int16 and never end (D3); the door's do not.
     rl_core.np = SimpleNamespace(**{**vars(np), "int16": int})
-    for name, value in _NUMPY.items():
+    for name, value in NUMPY_NAMES.items():
         if name not in vars(np):
             setattr(np, name, value)
     for name in set(re.findall(r"\b(?:tf|tensorflow)\.(\w+)", statements)):
@@ -143,33 +129,25 @@ def install(statements: str) -> None:
     backend.get_session = tf.compat.v1.keras.backend.get_session
     backend.set_session = tf.compat.v1.keras.backend.set_session
     layers.CuDNNLSTM, layers.CuDNNGRU = layers.LSTM, layers.GRU
-    _KERAS.Model.save_weights = _save_as_keras_2(_KERAS.Model.save_weights)
-    _KERAS.Model.load_weights = _load_as_keras_2(_KERAS.Model.load_weights)
+    # Keras 2 wrote and read HDF5 whatever the file's name, such as x.h5f.
+    model = _KERAS.Model
+    model.save_weights = functools.partialmethod(model.save_weights, save_format="h5")
+    model.load_weights = _load_hdf5_by_content(model.load_weights)
     if "tensorflow.python.keras" in statements:
         for name in [name for name in sys.modules if name.startswith("tensorflow.python.keras")]:
             del sys.modules[name]
 
 
-def _save_as_keras_2(save: Callable[..., None]) -> Callable[..., None]:
-    """Keras 2 wrote HDF5 whatever the file's name, such as x.h5f."""
-    return functools.wraps(save)(
-        lambda model, path, *args, **kwargs: save(
-            model, path, *args, **{"save_format": "h5", **kwargs}
-        )
-    )
+def _load_hdf5_by_content(load: Callable[..., Any]) -> Callable[..., Any]:
+    """Today's load_weights, which goes by the file's name, for HDF5 of any name."""
 
-
-def _load_as_keras_2(load: Callable[..., Any]) -> Callable[..., Any]:
-    """And it read HDF5 whatever the file's name; today's goes by the name."""
-
-    @functools.wraps(load)
     def load_weights(model: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
         if not (os.path.isfile(path) and h5py.is_hdf5(path)):
             return load(model, path, *args, **kwargs)
         with tempfile.TemporaryDirectory() as folder:
-            link = os.path.join(folder, "weights.h5")
-            os.symlink(os.path.abspath(path), link)
-            return load(model, link, *args, **kwargs)
+            link = Path(folder, "weights.h5")
+            link.symlink_to(Path(path).resolve())
+            return load(model, str(link), *args, **kwargs)
 
     return load_weights
 

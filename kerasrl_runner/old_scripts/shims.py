@@ -7,8 +7,18 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import NamedTuple
 
+import numpy as np
+
 from kerasrl_runner.old_scripts.gym import describe_make, find_successor
 from kerasrl_runner.old_scripts.reading import Statement
+
+# Names of Python's types left NumPy with 1.24, the others with 2.0.
+NUMPY_NAMES = {
+    "int": int, "float": float, "complex": complex, "object": object, "str": str,
+    "bool8": np.bool_, "float_": np.float64, "Inf": np.inf, "infty": np.inf, "NaN": np.nan,
+    "NAN": np.nan, "product": np.prod, "alltrue": np.all, "sometrue": np.any, "in1d": np.isin,
+    "row_stack": np.vstack, "trapz": np.trapezoid, "asscalar": lambda array: array.item(),
+}  # fmt: skip
 
 
 class Shim(NamedTuple):
@@ -69,8 +79,7 @@ SHIMS = (
     ),
     Shim(r"\bCuDNN(LSTM|GRU)\b", "CuDNNLSTM -> LSTM", r"\1 (TensorFlow 2.0)"),
     Shim(
-        r"\b(?:np|numpy)\.(?:bool8|int|float|complex|object|str|float_|Inf|infty|NaN|NAN|product"
-        r"|alltrue|sometrue|in1d|row_stack|trapz|asscalar)\b",
+        rf"\b(?:np|numpy)\.(?:{'|'.join(NUMPY_NAMES)})\b",
         "names that left NumPy -> float, np.inf and the like",
         "float, int, bool, np.float64, np.inf, np.nan (NumPy 1.24 and 2.0)",
     ),

@@ -51,14 +51,6 @@ def test_a_model_of_another_number_of_actions_is_refused() -> None:
         make_agent(q_network(actions=2), nb_actions=3)
 
 
-def test_the_vendors_own_frame_skip_and_random_starts_are_refused() -> None:
-    agent = make_agent()
-    for loop in (agent.fit, agent.test):
-        for argument in ("action_repetition", "nb_max_start_steps"):
-            with pytest.raises(ValueError, match="gymnasium wrapper"):
-                loop(constant(), 5, verbose=0, **{argument: 2})
-
-
 def test_an_agent_that_is_not_compiled_says_so_and_can_still_be() -> None:
     agent = make_agent()
     agent.compiled = False

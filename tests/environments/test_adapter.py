@@ -8,11 +8,14 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
+from vendor.support import OldGym
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.environments.observations import build_encoder
 from kerasrl_runner.environments.seeds import EVALUATION, TEST, TRAINING, episode_seeds
 from kerasrl_runner.errors import EnvironmentFailed
+from kerasrl_runner.vendor import rl_core
 
 LARGEST = np.finfo(np.float32).max
 FLOAT64_MAX = np.finfo(np.float64).max
@@ -67,12 +70,12 @@ def test_the_return_is_the_environments_own_and_the_step_pays_the_scaled_reward(
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
-def test_rewards_are_python_floats(shape: tuple[int, ...]) -> None:
+def test_rewards_are_numbers_that_the_loop_adds_up_in_float64(shape: tuple[int, ...]) -> None:
     environment = _adapted("Rewards", {"rewards": (1, 2), "shape": shape})
     environment.reset()
-    reward = environment.step(0)[1]
-    assert type(reward) is float
-    assert reward == 1.0
+    total = np.float32(0) + environment.step(0)[1]  # as rl/core.py does
+    assert total.dtype == np.float64
+    assert total == 1.0
 
 
 def test_the_loop_is_handed_no_info_and_the_real_one_is_kept() -> None:
@@ -210,12 +213,60 @@ def test_actions_are_counted_from_where_the_space_starts() -> None:
     assert [float(environment.step(action)[0][0]) for action in (0, 1)] == [3.0, 4.0]
 
 
-def test_an_environment_of_old_gym_is_refused() -> None:
-    class Old:
-        pass
+@pytest.mark.parametrize(
+    ("environment", "remedy"),
+    [
+        (OldGym(), "returns `observation, info`.*kerasrl-run script OLD.py"),
+        (rl_core.Env(), "returns `observation, info`.*kerasrl-run script OLD.py"),
+        ("CartPole-v1", r"builtins.str. gymnasium.make\(ID\) makes one"),
+    ],
+)
+def test_what_is_no_gymnasium_environment_is_refused(environment: Any, remedy: str) -> None:
+    with pytest.raises(TypeError, match=rf"expected a gymnasium\.Env, received .*{remedy}"):
+        as_keras_rl(environment)
 
-    with pytest.raises(TypeError, match=r"ported by deriving from gymnasium\.Env"):
-        as_keras_rl(Old())
+
+class OldReset(gymnasium.Env):
+    """Without spaces; reset and step are those of old gym."""
+
+    def reset(self) -> Any:
+        return np.ones(2)
+
+    def step(self, action: int) -> Any:
+        return np.ones(2), 1.0, False, {}
+
+
+class OldStep(OldReset):
+    """Only step is."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return np.ones(2), {}
+
+
+@pytest.mark.parametrize("env", [OldReset(), TimeLimit(OldReset(), 5)])
+def test_a_reset_of_the_old_api_is_told_the_new_one(env: gymnasium.Env) -> None:
+    with pytest.raises(EnvironmentFailed, match=r"reset.*returns `observation, info`") as failed:
+        as_keras_rl(env).reset()
+    assert "kerasrl-run script" in str(failed.value)
+
+
+@pytest.mark.parametrize("env", [OldStep(), TimeLimit(OldStep(), 5)])
+def test_a_step_of_the_old_api_is_told_the_new_one(env: gymnasium.Env) -> None:
+    environment = as_keras_rl(env)
+    environment.reset()
+    with pytest.raises(EnvironmentFailed, match=r"step.*`observation, reward, terminated"):
+        environment.step(0)
+
+
+def test_an_environment_needs_no_spaces() -> None:
+    class Bare(OldStep):
+        def step(self, action: int) -> Any:
+            return np.ones(2), float(action), False, False, None
+
+    environment = as_keras_rl(Bare())
+    environment.reset()
+    assert environment.step(1)[1] == 1.0
+    assert environment.info is None
 
 
 def test_an_adapted_environment_is_not_adapted_again() -> None:

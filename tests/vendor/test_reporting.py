@@ -10,9 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from agents.support import constant, make_agent
 
 from kerasrl_runner.agents.compiled import CompiledDQNAgent
-from kerasrl_runner.keras_rl import GreedyQPolicy, SequentialMemory, keras
+from kerasrl_runner.errors import WeightsError
+from kerasrl_runner.keras_rl import (
+    Callback,
+    FileLogger,
+    GreedyQPolicy,
+    ModelIntervalCheckpoint,
+    SequentialMemory,
+    keras,
+)
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.runs.training import fit
 from kerasrl_runner.vendor import rl_callbacks, rl_memory
@@ -79,6 +88,37 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
+def test_D28_the_file_logger_writes_strict_json_through_fits_and_tests(tmp_path):
+    agent = make_agent(nb_steps_warmup=10)
+    logger = FileLogger(tmp_path / "new" / "log.json", interval=1)
+    for loop, count in ((agent.fit, 25), (agent.fit, 12), (agent.test, 2)):
+        loop(constant(), count, callbacks=[logger], verbose=0, nb_max_episode_steps=8)
+    text = (tmp_path / "new" / "log.json").read_text()
+    data = json.loads(text, parse_constant=_refuse)
+    assert data["episode"] == [0, 1, 2, 0, 0, 1]
+    assert data["nb_episode_steps"] == [8] * 6
+    assert data["episode_reward"] == [8.0] * 6
+    learned = [loss is not None for loss in data["loss"]]
+    assert learned == [False, True, True, True, False, False]
+    assert {len(column) for column in data.values()} == {6}
+
+
+def test_D28_the_file_logger_writes_at_its_interval_and_at_the_end(tmp_path):
+    path, episodes = tmp_path / "log.json", []
+
+    class Reading(Callback):
+        def on_episode_end(self, episode, logs=None):
+            data = json.loads(path.read_text()) if path.exists() else {"episode": []}
+            episodes.append(data["episode"])
+
+    logger = FileLogger(str(path), interval=2)
+    make_agent().fit(
+        constant(), 12, callbacks=[logger, Reading()], verbose=0, nb_max_episode_steps=3
+    )
+    assert episodes == [[0], [0], [0, 1, 2], [0, 1, 2]]
+    assert json.loads(path.read_text())["episode"] == [0, 1, 2, 3]
+
+
 def test_D28_logs_hold_numbers_and_nothing_where_there_is_none(run):
     rows = list(csv.DictReader((run / "log.csv").open()))
     assert rows
@@ -100,3 +140,20 @@ def test_D29_the_vendors_checkpoints_take_no_path_and_no_braces():
 def test_D29_weights_are_written_under_any_path(run):
     assert read_weights(run / "weights.h5").attributes["env_steps"] == 120
     assert read_weights(run / "best.h5").layers
+
+
+def test_D29_checkpoints_are_written_to_any_path_and_again(tmp_path, capsys):
+    agent = make_agent()
+    path = tmp_path / "a {b}" / "w_{step}_{reward:.1f}.h5"
+    for template in (path, str(path)):
+        callback = ModelIntervalCheckpoint(template, interval=5, verbose=1)
+        agent.fit(constant(), 11, callbacks=[callback], verbose=0)
+    names = sorted(file.name for file in (tmp_path / "a {b}").iterdir())
+    assert names == ["w_10_1.0.h5", "w_5_1.0.h5"]
+    agent.load_weights(tmp_path / "a {b}" / "w_10_1.0.h5")
+    assert f"Step 5: saving model to {tmp_path}" in capsys.readouterr().out
+
+
+def test_D11_a_checkpoints_suffix_is_refused_before_training():
+    with pytest.raises(WeightsError, match=r"\.weights\.h5"):
+        ModelIntervalCheckpoint("{step}.weights.h5", interval=5)

@@ -64,3 +64,45 @@ def test_D1_D2_an_existing_script_trains_saves_and_tests_and_eager_execution_sta
     ):
         assert printed.count(line) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["dqn_CartPole-v1_weights.h5"]
+
+
+OTHERS = """
+import kerasrl_runner.keras_rl
+from kerasrl_runner.keras_rl import (
+    Agent, BoltzmannGumbelQPolicy, BoltzmannQPolicy, Callback, CallbackList, DQNAgent, Env,
+    EpisodeParameterMemory, EpsGreedyQPolicy, FileLogger, GreedyQPolicy, LinearAnnealedPolicy,
+    MaxBoltzmannQPolicy, Memory, ModelIntervalCheckpoint, MultiInputProcessor, Policy, Processor,
+    SequentialMemory, SoftmaxPolicy, TestLogger, TrainEpisodeLogger, TrainIntervalLogger,
+    VendorDQNAgent, Visualizer, WhiteningNormalizer, WhiteningNormalizerProcessor, clone_model,
+    clone_optimizer, get_object_config, huber_loss, keras, sample_batch_indexes,
+)
+from rl.agents import CEMAgent, DDPGAgent, NAFAgent, SARSAAgent
+
+class OldGym:
+    step = lambda self, action: ([1.0], float(action), False, {})
+    reset = lambda self: [1.0]
+
+model = keras.Sequential([keras.layers.Flatten(input_shape=(1, 1)), keras.layers.Dense(2)])
+sarsa = SARSAAgent(model, nb_actions=2, nb_steps_warmup=5, policy=BoltzmannQPolicy())
+sarsa.compile(keras.optimizers.Adam(learning_rate=0.1))
+before = model.get_weights()[0].copy()
+sarsa.fit(OldGym(), 20, verbose=0, nb_max_episode_steps=5)
+print("SARSA learned", (model.get_weights()[0] != before).any())
+
+import tensorflow as tf
+tf.compat.v1.disable_eager_execution()
+model = keras.Sequential([keras.layers.Flatten(input_shape=(1, 1)), keras.layers.Dense(2)])
+memory = EpisodeParameterMemory(limit=100, window_length=1)
+cem = CEMAgent(model=model, nb_actions=2, memory=memory, batch_size=5, nb_steps_warmup=10,
+               train_interval=5)
+cem.compile()
+before = cem.theta.copy()
+cem.fit(OldGym(), 100, verbose=0, nb_max_episode_steps=5)
+print("CEM learned", (cem.theta != before).any())
+"""
+
+
+def test_what_is_not_mended_is_imported_from_rl_after_the_door(tmp_path: Path) -> None:
+    printed = python(OTHERS, tmp_path)
+    assert "SARSA learned True" in printed
+    assert "CEM learned True" in printed
