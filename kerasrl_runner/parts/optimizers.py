@@ -35,16 +35,11 @@ def build_optimizer(name: str, arguments: dict[str, Any]) -> Any:
 
 
 def take_optimizer(optimizer: Any) -> Any:
-    """The optimizer, or the one of a name.
-
-    Raises:
-        ValueError: it is none of legacy Keras, or new-style in graph mode.
-    """
-    if isinstance(optimizer, keras.optimizers.Optimizer):
+    """The optimizer, or that of a name. Raises ValueError: of Keras 3, new-style in graph mode."""
+    new_style, legacy = keras.optimizers.Optimizer, keras.optimizers.legacy.Optimizer
+    check_legacy_keras(optimizer, str | new_style | legacy)
+    if isinstance(optimizer, new_style):
         check_eager_mode()
-    check_legacy_keras(
-        optimizer, str | keras.optimizers.Optimizer | keras.optimizers.legacy.Optimizer
-    )
     return keras.optimizers.get(optimizer)
 
 
