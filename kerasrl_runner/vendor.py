@@ -172,6 +172,7 @@ _RandomLayer = look_up("tf-keras", "tf_keras.src.engine.base_layer", "BaseRandom
 _RandomGenerator = look_up("tf-keras", "tf_keras.src.backend", "RandomGenerator")
 for _method, _name in (
     (keras.optimizers.SGD.build, "_built"),
+    (keras.optimizers.SGD.__init__, "_learning_rate"),
     (keras.layers.LSTM.__init__, "_could_use_gpu_kernel"),
     (keras.layers.GRU.__init__, "_could_use_gpu_kernel"),
     (_RandomLayer.__init__, "_random_generator"),
@@ -180,6 +181,58 @@ for _method, _name in (
     (_RandomGenerator.__init__, "_built"),
 ):
     check_attribute("tf-keras", _method, _name)
+
+
+def _take_old_arguments(optimizer_class: Any) -> None:
+    """Let an optimizer take Keras 2's `lr`, which Keras ignores, and `decay`, which it refuses."""
+    make = optimizer_class.__init__
+
+    @functools.wraps(make)
+    def init(self: Any, *args: Any, decay: float = 0.0, **arguments: Any) -> None:
+        if "lr" in arguments:
+            arguments["learning_rate"] = arguments.pop("lr")
+        make(self, *args, **arguments)
+        if decay:
+            _add_decay(self, decay)
+
+    optimizer_class.__init__ = init
+
+
+def _add_decay(optimizer: Any, decay: float) -> None:
+    """Let an optimizer step at the rate learning_rate / (1 + decay * iterations)."""
+    step, config = optimizer.update_step, optimizer.get_config
+
+    def update_step(gradient: Any, variable: Any) -> None:
+        kept, rate = optimizer._learning_rate, optimizer.learning_rate
+        optimizer._learning_rate = rate / (1.0 + decay * tf.cast(optimizer.iterations, rate.dtype))
+        step(gradient, variable)
+        optimizer._learning_rate = kept
+
+    optimizer.update_step = update_step
+    optimizer.get_config = lambda: {**config(), "decay": decay}
+
+
+for _class in vars(keras.optimizers).values():
+    if inspect.isclass(_class) and _class is not keras.optimizers.Optimizer:
+        _take_old_arguments(_class)
+
+
+def share_rate(optimizer: Any, copy: Any) -> None:
+    """Let a new-style copy of an optimizer follow what a script assigns to the original's rate."""
+    if isinstance(copy._learning_rate, tf.Variable):
+        copy._learning_rate = optimizer.learning_rate
+
+
+def assign_in_graphs(variable: tf.Variable) -> None:
+    """Let scripts assign to an eager variable inside of a graph too, where callbacks run."""
+
+    def assign(value: Any, *args: Any, **kwargs: Any) -> Any:
+        if tf.is_symbolic_tensor(value):  # what keras.backend.set_value feeds
+            return tf.py_function(lambda fed: assign(fed).numpy(), [value], value.dtype)
+        with tf.__internal__.eager_context.eager_mode():
+            return type(variable).assign(variable, value, *args, **kwargs)
+
+    variable.assign = assign
 
 
 def ignore_graph_mode() -> None:

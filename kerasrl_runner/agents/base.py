@@ -20,8 +20,8 @@ from kerasrl_runner.agents.relay import CallbackRelay, move_processor
 from kerasrl_runner.environments.adapter import KerasRLEnvironment, as_keras_rl
 from kerasrl_runner.errors import TrainingDiverged, divergence_error
 from kerasrl_runner.parts.memory import SequentialMemory
-from kerasrl_runner.parts.model import with_dueling_head
-from kerasrl_runner.vendor import rl_callbacks, rl_dqn
+from kerasrl_runner.parts.model import check_legacy_keras, with_dueling_head
+from kerasrl_runner.vendor import keras, rl_callbacks, rl_dqn
 from kerasrl_runner.weights.configuration import add_rescaling, check_same_network
 from kerasrl_runner.weights.file import WeightsFile, read_weights, write_weights
 from kerasrl_runner.weights.keras_weights import config_of, layers_of, read_checkpoint, set_layers
@@ -46,7 +46,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
     Raises:
         ValueError: memory_interval other than 1 (D9), target_model_update of 0 (D31), or a
-            memory that cannot keep terminated and the end of an episode apart (D5).
+            memory that cannot keep terminated and the end of an episode apart (D5); a model that
+            is none of legacy Keras.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self._environment: KerasRLEnvironment | None = None
         self.interrupted = False
         self.stop_training = False
+        check_legacy_keras(model, keras.Model)
         # The vendor's head is a Lambda, and in the wrong place (D13, D13b).
         if enable_dueling_network:
             model = with_dueling_head(model, dueling_type)

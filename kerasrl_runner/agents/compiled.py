@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,11 @@ import numpy as np
 from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.xla.update import CompiledUpdate, UpdateSettings
 from kerasrl_runner.errors import EngineRefusal
-from kerasrl_runner.parts.model import copy_model
+from kerasrl_runner.parts.model import check_eager_mode, copy_model
 from kerasrl_runner.parts.optimizers import new_style_optimizer
-from kerasrl_runner.vendor import EpsGreedyQPolicy, tf
-from kerasrl_runner.weights.file import WeightsFile
+from kerasrl_runner.vendor import EpsGreedyQPolicy, rl_policy, tf
 
-METRICS = ("loss", "mean_td_error", "mean_q")
+_TD_ERROR = {"mae", "mean_absolute_error"}  # names that the vendor's metrics have for it
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 
@@ -64,10 +64,9 @@ class CompiledDQNAgent(BaseDQNAgent):
         self.gradient_steps = gradient_steps
         self._seed = seed
         self._dtype = dtype
-        self._optimizer: Any = None
+        self._td_errors: list[str] = []
         self._update: CompiledUpdate | None = None
         super().__init__(*args, **kwargs)
-        self._check_ranges()
 
     @property
     def model(self) -> Any:
@@ -80,18 +79,34 @@ class CompiledDQNAgent(BaseDQNAgent):
         self._model = model
 
     @property
+    def target_model(self) -> Any:
+        """The target network with its current weights."""
+        self._sync_models()
+        return self._target_model
+
+    @property
+    def trainable_model(self) -> Any:
+        """The online network, with the optimizer, as scripts look at it."""
+        self.model.optimizer = self.optimizer
+        return self._model
+
+    @property
     def metrics_names(self) -> list[str]:
-        """Loss, mean |TD error| of the taken actions, mean max Q, and the policy's own."""
-        return [*METRICS, *self.policy.metrics_names]
+        """The vendor's, where `mae` is the mean |TD error| of the taken actions (D15)."""
+        own = ["loss", *self._td_errors, "mean_q", *self.policy.metrics_names]
+        return own if self.processor is None else own + self.processor.metrics_names
 
     def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
-        """Take a Keras optimizer, or the name or legacy twin of one.
+        """Take a Keras optimizer, or the name or legacy twin of one; the target starts anew.
 
-        `metrics` is the vendor's argument; all that there is to report is reported without it.
+        Warns of `metrics` other than "mae", which are left out.
         """
         self._sync_models()
-        self.target_model = copy_model(self._model)
-        self._optimizer = new_style_optimizer(optimizer)
+        self._target_model = copy_model(self._model)
+        self.optimizer = new_style_optimizer(optimizer)
+        self._td_errors = [name for name in metrics or () if name in _TD_ERROR]
+        if len(metrics or ()) > len(self._td_errors):
+            warnings.warn(f'metrics: expected "mae" alone, received {metrics}', stacklevel=2)
         self._update = None
         self.compiled = True
 
@@ -112,14 +127,13 @@ class CompiledDQNAgent(BaseDQNAgent):
 
     def _q_values(self, state: Any) -> Any:
         states = self.process_state_batch([state])  # [1, W, *observation]
-        update = self._update or self._build_update(states)
+        update = self._current_update() or self._build_update(states)
         return update.networks.q_values(states[0])
 
     def forward(self, observation: Any) -> int:
         """Choose an action; Q values are not computed for a random one."""
         policy = self.policy if self.training else self.test_policy
-        draws_first = isinstance(getattr(policy, "inner_policy", policy), EpsGreedyQPolicy)
-        if self._closing or not draws_first:
+        if self._closing or not _draws_first(policy):
             return super().forward(observation)
         state = self.memory.get_recent_state(observation)
         q_values = LazyQValues(self.nb_actions, lambda: self.compute_q_values(state))
@@ -137,13 +151,6 @@ class CompiledDQNAgent(BaseDQNAgent):
             gc.unfreeze()
             self._sync_models()
 
-    def set_weights(self, weights: WeightsFile) -> None:
-        """Put weights into the online and the target network. Raises WeightsError."""
-        super().set_weights(weights)
-        if self._update is not None:
-            self._update.networks.take_models()
-            self._update.networks.hard_update()
-
     def variables(self) -> dict[str, np.ndarray]:
         """Copies of all that the next update depends on: weights, optimizer state, mask keys."""
         assert self._update is not None, "nothing was computed yet"
@@ -156,16 +163,20 @@ class CompiledDQNAgent(BaseDQNAgent):
 
     def update_target_model_hard(self) -> None:
         """Copy the online network's weights to the target network."""
-        if self._update is None:
+        update = self._current_update()
+        if update is None:
             super().update_target_model_hard()
         else:
-            self._update.networks.hard_update()
+            update.networks.hard_update()
 
     def reset_states(self) -> None:
-        """Forget the recent observation."""
+        """Forget the recent observation; take weights that the model was given meanwhile."""
         self.recent_action = self.recent_observation = None
+        if self._update is not None:
+            self._update.networks.take_models()
 
-    def _check_ranges(self) -> None:
+    def _check_arguments(self) -> None:
+        super()._check_arguments()
         ranges = {
             "gradient_steps": (self.gradient_steps >= 1, "1 or more"),
             "batch_size": (self.batch_size >= 1, "1 or more"),
@@ -177,11 +188,7 @@ class CompiledDQNAgent(BaseDQNAgent):
                 raise ValueError(f"{name}: expected {expected}, received {getattr(self, name)}")
 
     def _adopt(self, model: Any) -> tuple[Any, Any]:
-        if not tf.executing_eagerly():
-            raise ValueError(
-                "expected TensorFlow's eager mode, which disable_eager_execution() turned off. "
-                "Remove that call: keras-rl does not need it here."
-            )
+        check_eager_mode()
         if len(model.inputs) != 1:
             raise EngineRefusal(
                 f"the compiled engine takes one input, this model has {len(model.inputs)}"
@@ -204,6 +211,13 @@ class CompiledDQNAgent(BaseDQNAgent):
         if self._update is not None:
             self._update.networks.sync_models()
 
+    def _current_update(self) -> CompiledUpdate | None:
+        """The update, with the weights that a script may have given to the models it looked at."""
+        if self._update is not None and self._update.networks.models_are_shown:
+            self._update.networks.take_models()
+            self._update.networks.models_are_shown = False
+        return self._update
+
     def _settings(self) -> UpdateSettings:
         rate = self.target_model_update
         return UpdateSettings(
@@ -220,7 +234,7 @@ class CompiledDQNAgent(BaseDQNAgent):
         dtype = self._dtype if states.dtype.kind == "f" else states.dtype.name
         state = tf.TensorSpec(states.shape[1:], dtype)
         self._update = CompiledUpdate(
-            self._model, self.target_model, self._optimizer, self._settings(), state, self._seed
+            self._model, self._target_model, self.optimizer, self._settings(), state, self._seed
         )
         return self._update
 
@@ -241,8 +255,9 @@ class CompiledDQNAgent(BaseDQNAgent):
         drawn = self.memory.sample_batch(self.gradient_steps * self.batch_size)
         states = self.process_state_batch(drawn.state)  # [K * B, W, *observation]
         next_states = self.process_state_batch(drawn.next_state)  # [K * B, W, *observation]
-        update = self._update or self._build_update(states)
+        update = self._current_update() or self._build_update(states)
         if update.settings != self._settings():  # a script changed one
+            self._check_arguments()
             update.configure(self._settings())
         batch = update.batch
         batch.states[...] = states.reshape(batch.states.shape)
@@ -252,4 +267,13 @@ class CompiledDQNAgent(BaseDQNAgent):
         batch.terminated[...] = drawn.terminated.reshape(batch.terminated.shape)
         metrics = update()  # [K, 3]
         means = metrics[0] if len(metrics) == 1 else metrics.mean(axis=0)  # [3]
-        return [*means.tolist(), *self.policy.metrics]
+        loss, td_error, mean_q = means.tolist()
+        own = [loss, *[td_error] * len(self._td_errors), mean_q, *self.policy.metrics]
+        return own if self.processor is None else own + self.processor.metrics
+
+
+def _draws_first(policy: Any) -> bool:
+    """Whether it chooses as EpsGreedyQPolicy does; a subclass may ask more of the Q values."""
+    if type(policy).select_action is rl_policy.LinearAnnealedPolicy.select_action:
+        policy = policy.inner_policy
+    return type(policy).select_action is EpsGreedyQPolicy.select_action

@@ -12,8 +12,8 @@ import numpy as np
 
 from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.graph import PrivateGraph, replace_vendor_parts
-from kerasrl_runner.parts.optimizers import legacy_optimizer
-from kerasrl_runner.vendor import keras, make_train_function, rl_dqn
+from kerasrl_runner.parts.optimizers import legacy_optimizer, take_optimizer
+from kerasrl_runner.vendor import assign_in_graphs, keras, make_train_function, rl_dqn, tf
 
 
 class VendorDQNAgent(BaseDQNAgent):
@@ -41,9 +41,16 @@ class VendorDQNAgent(BaseDQNAgent):
 
     def compile(self, optimizer: Any, metrics: list[Any] | None = None) -> None:
         """Vendor's compile with any Keras optimizer (D6c) and a metrics list of its own (D14)."""
-        legacy = legacy_optimizer(optimizer)  # reads eager variables: outside the graph
+        self.optimizer = take_optimizer(optimizer)
+        self._twin = legacy_optimizer(self.optimizer)  # reads eager variables: outside the graph
+        # In graph mode the script's own graph holds it, out of reach.
+        self._source = self.optimizer.learning_rate if tf.executing_eagerly() else None
+        if isinstance(self._source, tf.Variable):
+            assign_in_graphs(self._source)
+        self._rate = keras.backend.get_value(self._source)
+        self._constants = self._graph_constants()
         with self._scope, replace_vendor_parts():
-            super().compile(legacy, [*(metrics or [])])
+            super().compile(self._twin, [*(metrics or [])])
 
     def compute_batch_q_values(self, state_batch: Any) -> np.ndarray:
         """Q values [B, A] of a list of B states."""
@@ -83,10 +90,28 @@ class VendorDQNAgent(BaseDQNAgent):
         warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
         try:
             with self._scope:
+                if learns:
+                    self._follow_changes()
                 metrics: list[float] = rl_dqn.DQNAgent.backward(self, reward, terminated)
         finally:
             self.nb_steps_warmup = warmup
         return metrics
+
+    def _graph_constants(self) -> tuple[float, float]:
+        return self.delta_clip, min(self.target_model_update, 1.0)
+
+    def _follow_changes(self) -> None:
+        """Take the optimizer's rate. Raises ValueError for changes that need another graph."""
+        rate = keras.backend.get_value(self._source)
+        is_settable = rate == self._rate or isinstance(self._twin.learning_rate, tf.Variable)
+        if not is_settable or self._graph_constants() != self._constants:
+            raise ValueError(
+                "delta_clip, a soft target_model_update and a schedule's rate are part of "
+                "keras-rl's graph, and one has changed; expected agent.compile(optimizer) then"
+            )
+        if rate != self._rate:
+            keras.backend.set_value(self._twin.learning_rate, rate)
+            self._rate = rate
 
     def _graph_variables(self) -> dict[str, Any]:
         # It makes the optimizer's variables, which the first update would make otherwise.

@@ -15,7 +15,12 @@ from typing import Any, cast
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import find_highest_version, load_env_creator, parse_env_id
+from gymnasium.envs.registration import (
+    find_highest_version,
+    get_env_id,
+    load_env_creator,
+    parse_env_id,
+)
 
 from kerasrl_runner.environments.rendering import can_open_window, to_rgb
 from kerasrl_runner.pictures.video import video
@@ -166,11 +171,12 @@ class NewInterface(gymnasium.Env):
 
     render_mode = "old"
 
+    # rl.core.Env has neither, and other environments make them as late as in `reset`.
+    action_space: Any = property(lambda self: getattr(self.old, "action_space", None))
+    observation_space: Any = property(lambda self: getattr(self.old, "observation_space", None))
+
     def __init__(self, old: Any) -> None:
         self.old = old
-        # rl.core.Env has neither.
-        self.action_space: Any = getattr(old, "action_space", None)
-        self.observation_space: Any = getattr(old, "observation_space", None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(vars(self)["old"], name)
@@ -252,7 +258,10 @@ def make(id: str, **arguments: Any) -> OldInterface:
     creator = _load_creator(gymnasium.spec(name).entry_point)
     if "rgb_array" in (getattr(creator, "metadata", {}).get("render_modes") or ()):
         changed = {"render_mode": "rgb_array", **changed}
-    return OldInterface(gymnasium.make(name, disable_env_checker=True, **{**changed, **arguments}))
+    made = gymnasium.make(name, disable_env_checker=True, **{**changed, **arguments})
+    if isinstance(made.unwrapped, NewInterface):
+        made.unwrapped.old.spec = made.spec
+    return OldInterface(made)
 
 
 def find_successor(id: str) -> tuple[str, dict[str, Any]]:
@@ -266,10 +275,14 @@ def find_successor(id: str) -> tuple[str, dict[str, Any]]:
             name, arguments = name.replace(part, ""), {**arguments, **meaning}
     if name == "CartPole-v0":
         return "CartPole-v1", {"max_episode_steps": 200}  # its only difference
-    namespace, stem, _ = parse_env_id(name.rpartition(":")[2])
-    if name not in gymnasium.registry and find_highest_version(namespace, stem) is not None:
-        name = f"{name.rpartition('-v')[0]}-v{find_highest_version(namespace, stem)}"
-    return (name, arguments) if name in gymnasium.registry else (id, {})
+    module, colon, name = name.rpartition(":")
+    namespace, stem, version = parse_env_id(name)
+    if get_env_id(namespace, stem, version) not in gymnasium.registry:
+        version = find_highest_version(namespace, stem)
+        if version is None:
+            return id, {}
+        name = get_env_id(namespace, stem, version)
+    return module + colon + name, arguments
 
 
 def describe_make(name: str, arguments: dict[str, Any]) -> str:

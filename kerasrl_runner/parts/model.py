@@ -16,6 +16,25 @@ from kerasrl_runner.vendor import allow_lambdas, keras, tf
 MOST_WEIGHTS = 1 << 27  # half a GiB; beside it stand the target network and the optimizer's state
 
 
+def check_eager_mode() -> None:
+    """Raises ValueError in graph mode."""
+    if not tf.executing_eagerly():
+        raise ValueError(
+            "expected TensorFlow's eager mode, which disable_eager_execution() turned off. "
+            "Remove that call: keras-rl does not need it here."
+        )
+
+
+def check_legacy_keras(value: Any, kind: Any) -> None:
+    """Raises ValueError if a model or an optimizer is none of legacy Keras, but of Keras 3."""
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{value}: keras-rl needs models and optimizers of legacy Keras, this is one of "
+            f"{type(value).__module__}. Write `from kerasrl_runner.keras_rl import keras` and "
+            f"build it with that."
+        )
+
+
 @keras.utils.register_keras_serializable("kerasrl_runner")
 class DuelingHead(keras.layers.Dense):
     """Features [B, F] -> Q values [B, A] by one Dense of A + 1 units; unit 0 is the value V.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.vendor import is_built, keras
+from kerasrl_runner.parts.model import check_eager_mode, check_legacy_keras
+from kerasrl_runner.vendor import is_built, keras, share_rate
 
 # Arguments that legacy optimizers lack: those that would change the update, and the others.
 _UNSUPPORTED = ("weight_decay", "use_ema")
@@ -33,22 +34,30 @@ def build_optimizer(name: str, arguments: dict[str, Any]) -> Any:
         raise PresetError(f"{key}: Keras refuses these arguments: {error}") from error
 
 
+def take_optimizer(optimizer: Any) -> Any:
+    """The optimizer, or that of a name. Raises ValueError: of Keras 3, new-style in graph mode."""
+    new_style, legacy = keras.optimizers.Optimizer, keras.optimizers.legacy.Optimizer
+    check_legacy_keras(optimizer, str | new_style | legacy)
+    if isinstance(optimizer, new_style):
+        check_eager_mode()
+    return keras.optimizers.get(optimizer)
+
+
 def new_style_optimizer(optimizer: Any) -> Any:
     """An unused new-style optimizer equal to a name, a legacy or a new-style optimizer.
 
-    Raises:
-        ValueError: a legacy optimizer with a `decay`, which a schedule replaced.
+    A copy follows the original's learning rate. Raises ValueError as `take_optimizer`.
     """
-    if isinstance(optimizer, str):
-        return keras.optimizers.get(optimizer)
-    config = optimizer.get_config()
+    copy = optimizer = take_optimizer(optimizer)
     if isinstance(optimizer, keras.optimizers.legacy.Optimizer):
-        if config.pop("decay", 0.0):
-            raise ValueError("decay: give learning_rate a keras.optimizers.schedules schedule")
-        return getattr(keras.optimizers, type(optimizer).__name__).from_config(config)
-    if is_built(optimizer):
-        return type(optimizer).from_config(config)
-    return optimizer
+        config = optimizer.get_config()
+        if isinstance(optimizer, keras.optimizers.legacy.Nadam):
+            del config["decay"]  # of its momentum, the same in all of Keras' Nadams
+        copy = getattr(keras.optimizers, type(optimizer).__name__).from_config(config)
+    elif is_built(optimizer):
+        copy = type(optimizer).from_config(optimizer.get_config())
+    share_rate(optimizer, copy)
+    return copy
 
 
 def legacy_optimizer(optimizer: Any) -> Any:
@@ -57,10 +66,10 @@ def legacy_optimizer(optimizer: Any) -> Any:
     rl/util.py:86 works with `optimizers.legacy` alone.
 
     Raises:
-        ValueError: the optimizer has no legacy twin, or uses what legacy ones cannot do.
+        ValueError: as `take_optimizer`, or the optimizer has no legacy twin, or uses what legacy
+            ones cannot do.
     """
-    if isinstance(optimizer, str):
-        optimizer = keras.optimizers.get(optimizer)
+    optimizer = take_optimizer(optimizer)
     name = type(optimizer).__name__
     legacy_class = getattr(keras.optimizers.legacy, name, None)
     if legacy_class is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import gymnasium
@@ -16,11 +17,14 @@ from kerasrl_runner.errors import EnvironmentFailed, PresetError, TrainingDiverg
 from kerasrl_runner.keras_rl import (
     BoltzmannQPolicy,
     EpsGreedyQPolicy,
+    LinearAnnealedPolicy,
+    Processor,
     SequentialMemory,
+    VendorDQNAgent,
     keras,
 )
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.vendor import rl_dqn, tf
+from kerasrl_runner.vendor import rl_callbacks, rl_dqn, tf
 
 
 def network(features: int = 4, window: int = 1):
@@ -93,15 +97,44 @@ def test_equal_seeds_give_equal_weights_bit_for_bit(arguments):
 
 def test_gradient_steps_are_updates_of_one_call():
     agent = fitted(agent_of(train_interval=8, gradient_steps=8), 200)
-    learn_steps = int(agent._optimizer.iterations)
+    learn_steps = int(agent.optimizer.iterations)
     assert learn_steps % 8 == 0
     assert 8 * (160 // 8 - 2) <= learn_steps <= 8 * (160 // 8 + 1)
 
 
-def test_a_random_action_asks_no_network(monkeypatch):
-    agent = agent_of(policy=EpsGreedyQPolicy(eps=1.0), nb_steps_warmup=1_000)
+def annealed(policy):
+    return LinearAnnealedPolicy(policy, "eps", policy.eps, policy.eps, policy.eps, 1)
+
+
+@pytest.mark.parametrize("wrap", [lambda policy: policy, annealed], ids=["plain", "annealed"])
+def test_a_random_action_asks_no_network(monkeypatch, wrap):
+    agent = agent_of(policy=wrap(EpsGreedyQPolicy(eps=1.0)), nb_steps_warmup=1_000)
     monkeypatch.setattr(agent, "compute_q_values", pytest.fail)
     fitted(agent, 50)
+
+
+class Masking(EpsGreedyQPolicy):
+    """Allows the second action alone, as scripts with illegal moves do."""
+
+    received: np.ndarray
+
+    def select_action(self, q_values):
+        self.received = q_values.copy()
+        q_values[0] = -np.inf
+        return super().select_action(np.sort(q_values))
+
+
+@pytest.mark.parametrize("wrap", [lambda policy: policy, annealed], ids=["plain", "annealed"])
+def test_a_policy_of_ones_own_gets_an_array_of_its_own(wrap):
+    policy = Masking(eps=0.0)
+    agent = agent_of(policy=wrap(policy))
+    agent.training = True
+    observation = np.ones(4, np.float32)
+    q_values = agent.compute_q_values([observation]).copy()
+    assert agent.forward(observation) == 1
+    assert policy.received.dtype == np.float32
+    np.testing.assert_array_equal(policy.received, q_values)
+    np.testing.assert_array_equal(agent.compute_q_values([observation]), q_values)
 
 
 def test_a_hard_target_is_the_online_network_of_its_env_step():
@@ -195,9 +228,87 @@ def test_a_layer_of_another_dtype_is_refused_by_name():
         agent_of(model)
 
 
-def test_graph_mode_is_refused():
+AGENTS = pytest.mark.parametrize("agent_class", [CompiledDQNAgent, VendorDQNAgent])
+
+
+@AGENTS
+def test_graph_mode_is_refused(agent_class):
     with tf.Graph().as_default(), pytest.raises(ValueError, match=r"disable_eager_execution\(\)"):
-        agent_of(network())
+        agent_class(
+            network(), nb_actions=2, memory=SequentialMemory(100), nb_steps_warmup=9
+        ).compile(keras.optimizers.Adam())
+
+
+@AGENTS
+def test_keras_3_is_refused_with_what_to_write(agent_class):
+    import keras as keras_3
+
+    remedy = "legacy Keras, this is one of keras.*from kerasrl_runner.keras_rl import keras"
+    model = keras_3.Sequential([keras_3.layers.Flatten(), keras_3.layers.Dense(2)])
+    with pytest.raises(ValueError, match=remedy):
+        agent_class(model, nb_actions=2, memory=SequentialMemory(100))
+    keras.Sequential()
+    agent = agent_class(network(), nb_actions=2, memory=SequentialMemory(100), nb_steps_warmup=9)
+    with pytest.raises(ValueError, match=remedy):
+        agent.compile(keras_3.optimizers.Adam())
+
+
+class Measuring(Processor):
+    metrics_names = ["speed"]  # noqa: RUF012  as the vendor's
+    metrics = [7.0]  # noqa: RUF012
+
+
+@AGENTS
+def test_metrics_have_the_vendors_names_and_places(agent_class, tmp_path):
+    keras.Sequential()
+    agent = agent_class(
+        network(),
+        annealed(EpsGreedyQPolicy()),
+        nb_actions=2,
+        memory=SequentialMemory(100),
+        nb_steps_warmup=9,
+        batch_size=4,
+        processor=Measuring(),
+    )
+    agent.compile("adam")
+    assert agent.metrics_names == ["loss", "mean_q", "mean_eps", "speed"]
+    agent.compile("adam", metrics=["mae"])
+    assert agent.metrics_names == ["loss", "mae", "mean_q", "mean_eps", "speed"]
+    log = tmp_path / "log.json"
+    logger = rl_callbacks.FileLogger(log)
+    cartpole = gymnasium.make("CartPole-v1")
+    agent.fit(cartpole, 40, callbacks=[logger], verbose=0, nb_max_episode_steps=15)
+    written = json.loads(log.read_text())
+    assert math.isfinite(written["mae"][-1])
+    assert written["speed"][-1] == 7.0
+
+
+def test_a_metric_that_is_not_reported_is_named():
+    with pytest.warns(UserWarning, match=r"expected \"mae\" alone, received \['mse'\]"):
+        agent_of().compile("adam", metrics=["mse"])
+
+
+@AGENTS
+def test_the_trainable_model_and_the_optimizer_can_be_looked_at(agent_class, capsys):
+    keras.Sequential()
+    agent = agent_class(network(), nb_actions=2, memory=SequentialMemory(100), nb_steps_warmup=9)
+    for name in ("trainable_model", "optimizer"):
+        assert not hasattr(agent, name)
+    optimizer = keras.optimizers.Adam()
+    agent.compile(optimizer)
+    assert agent.optimizer is optimizer
+    assert agent.trainable_model.optimizer is not None
+    agent.trainable_model.summary()
+    assert "dense" in capsys.readouterr().out
+
+
+def test_the_trainable_model_has_the_trained_weights_and_saves(tmp_path):
+    agent = fitted(agent_of(), 60)
+    assert agent.trainable_model.optimizer is agent.optimizer
+    agent.trainable_model.save(tmp_path / "m.keras")
+    saved = keras.models.load_model(tmp_path / "m.keras").get_weights()
+    for one, other in zip(agent.trainable_model.get_weights(), saved, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(
@@ -211,11 +322,11 @@ def test_an_argument_out_of_its_range_is_refused(arguments):
 
 def test_what_a_script_changes_counts_from_the_next_update():
     agent = fitted(agent_of(target_model_update=0.05), 60)
-    updates = int(agent._optimizer.iterations)
+    updates = int(agent.optimizer.iterations)
     agent.gamma, agent.batch_size, agent.gradient_steps = 0.5, 16, 2
     agent.target_model_update = 30
     fitted(agent, 30)
-    assert int(agent._optimizer.iterations) == updates + 60
+    assert int(agent.optimizer.iterations) == updates + 60
     assert agent._update.settings == (0.5, np.inf, False, None, 16, 2)
 
 

@@ -84,6 +84,17 @@ def test_a_registered_environment_is_cut_and_the_agent_s_side_sees_a_truncation(
     assert adapter.info["place"] == 3
 
 
+def test_an_id_of_a_script_s_own_is_itself():
+    for version in ("v0001", "v0002"):
+        gym.register(
+            f"Corridor-{version}", entry_point=Corridor, kwargs={"start": int(version[1:])}
+        )
+    assert gym.find_successor("Corridor-v0001") == ("Corridor-v0001", {})
+    env = gym.make("Corridor-v0001")
+    assert env.reset() == [1]
+    assert env.unwrapped.spec.id == "Corridor-v1"
+
+
 def test_an_environment_without_registration_or_spaces_is_served_too():
     class Bare:  # as rl.core.Env asks for
         def reset(self):

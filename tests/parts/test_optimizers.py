@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kerasrl_runner.engines import build
 from kerasrl_runner.errors import PresetError
-from kerasrl_runner.parts.optimizers import build_optimizer, legacy_optimizer
+from kerasrl_runner.parts.optimizers import (
+    build_optimizer,
+    legacy_optimizer,
+    new_style_optimizer,
+)
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.vendor import keras
+from kerasrl_runner.vendor import keras, tf
 
 DECAY = {"initial_learning_rate": 0.5, "decay_steps": 10, "end_learning_rate": 0.1}
 
@@ -69,3 +75,41 @@ def test_a_preset_whose_optimizer_the_engine_cannot_use_is_refused_as_a_preset()
     preset = load_preset("cartpole-kerasrl", [f"optimizer.Nadam={{learning_rate={schedule}}}"])
     with pytest.raises(PresetError, match=r"^optimizer\."):
         build(preset, engine="keras-rl")
+
+
+NEW_STYLE = "Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lion Nadam RMSprop SGD".split()
+
+
+@pytest.mark.parametrize("name", NEW_STYLE)
+def test_keras_2s_lr_and_decay_take_effect_in_every_optimizer(name: str) -> None:
+    optimizer_class = getattr(keras.optimizers, name)
+    optimizer = optimizer_class(lr=0.25, decay=0.5)
+    assert isinstance(optimizer, optimizer_class)
+    assert keras.backend.get_value(optimizer.lr) == 0.25
+    assert float(optimizer_class(0.125).learning_rate) == 0.125
+    assert optimizer_class.from_config(optimizer.get_config()).get_config()["decay"] == 0.5
+    parameters = inspect.signature(optimizer_class).parameters
+    assert "learning_rate" in parameters
+    assert "decay" not in parameters
+
+
+@pytest.mark.parametrize("name", ["Adam", "SGD", "Adagrad", "Adamax"])
+def test_a_decaying_optimizer_steps_as_its_legacy_twin(name: str) -> None:
+    optimizer = getattr(keras.optimizers, name)(lr=0.25, decay=0.5)
+    left, right = tf.Variable([1.0, 2.0]), tf.Variable([1.0, 2.0])
+    twin = legacy_optimizer(optimizer)
+    for step in range(4):
+        gradient = tf.constant([1.0, -0.5 * step])
+        optimizer.apply_gradients([(gradient, left)])
+        twin.apply_gradients([(gradient, right)])
+    np.testing.assert_allclose(left, right, rtol=1e-4)
+
+
+def test_the_new_style_of_a_legacy_optimizer_decays_too() -> None:
+    optimizer = new_style_optimizer(keras.optimizers.legacy.SGD(lr=0.5, decay=1.0))
+    variable = tf.Variable(0.0)
+    for _ in range(2):
+        optimizer.apply_gradients([(tf.constant(-1.0), variable)])
+    assert float(variable) == 0.5 + 0.5 / 2
+    # Legacy Nadam's `decay` is another thing: of its momentum.
+    assert "decay" not in new_style_optimizer(keras.optimizers.legacy.Nadam()).get_config()

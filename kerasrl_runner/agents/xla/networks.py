@@ -19,12 +19,14 @@ class Networks:
         variables: by name, all that an update reads or assigns.
         models_are_stale: whether the Keras models may lack the current weights, where those live
             elsewhere.
+        models_are_shown: whether somebody got the Keras models and may have changed their weights.
     """
 
     key: Hashable = None
     trainable: list[tf.Variable]
     variables: dict[str, tf.Variable]
     models_are_stale = False
+    models_are_shown = False
 
     def q_values(self, state: np.ndarray) -> np.ndarray:
         """Return the online network's Q values [A] of one state [*state_shape], to act on."""
@@ -74,4 +76,7 @@ class Networks:
         """Give the Keras models the current weights; costs nothing if they have them."""
 
     def take_models(self) -> None:
-        """Take the weights that the Keras models hold, as after loading a file."""
+        """Act by the weights that somebody gave to the Keras models since `sync_models`, if any.
+
+        The target network's are looked at only if the models are shown.
+        """
