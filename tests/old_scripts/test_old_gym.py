@@ -31,8 +31,11 @@ class Corridor(gym.Env):
 
 
 @pytest.fixture(autouse=True)
-def _registry(monkeypatch):
-    monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
+def _registry():
+    before = dict(gymnasium.registry)
+    yield
+    gymnasium.registry.clear()
+    gymnasium.registry.update(before)
 
 
 def test_an_environment_of_gymnasium_has_four_values_a_step_and_a_seed():
