@@ -269,20 +269,18 @@ def find_successor(id: str) -> tuple[str, dict[str, Any]]:
     with contextlib.suppress(ImportError):  # the Atari games, where they are installed
         gymnasium.register_envs(importlib.import_module("ale_py"))
     arguments: dict[str, Any] = {}
-    name = id
+    module, colon, name = id.rpartition(":")
+    name = get_env_id(*parse_env_id(name))  # its own spelling of -v0001 is -v1
     for part, meaning in _VARIANTS.items():
         if part in name and name not in gymnasium.registry:
             name, arguments = name.replace(part, ""), {**arguments, **meaning}
     if name == "CartPole-v0":
-        return "CartPole-v1", {"max_episode_steps": 200}  # its only difference
-    module, colon, name = name.rpartition(":")
-    namespace, stem, version = parse_env_id(name)
-    if get_env_id(namespace, stem, version) not in gymnasium.registry:
-        version = find_highest_version(namespace, stem)
-        if version is None:
-            return id, {}
-        name = get_env_id(namespace, stem, version)
-    return module + colon + name, arguments
+        name, arguments = "CartPole-v1", {"max_episode_steps": 200}  # its only difference
+    namespace, stem, _ = parse_env_id(name)
+    newest = find_highest_version(namespace, stem)
+    if name not in gymnasium.registry and newest is not None:
+        name = get_env_id(namespace, stem, newest)
+    return (module + colon + name, arguments) if name in gymnasium.registry else (id, {})
 
 
 def describe_make(name: str, arguments: dict[str, Any]) -> str:

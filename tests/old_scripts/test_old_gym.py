@@ -92,7 +92,7 @@ def test_an_id_of_a_script_s_own_is_itself():
         gym.register(
             f"Corridor-{version}", entry_point=Corridor, kwargs={"start": int(version[1:])}
         )
-    assert gym.find_successor("Corridor-v0001") == ("Corridor-v0001", {})
+    assert gym.find_successor("Corridor-v0001") == ("Corridor-v1", {})
     env = gym.make("Corridor-v0001")
     assert env.reset() == [1]
     assert env.unwrapped.spec.id == "Corridor-v1"
