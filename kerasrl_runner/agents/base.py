@@ -307,12 +307,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             raise ValueError(f"memory_interval={self.memory_interval} skips steps; expected 1")
         if self.target_model_update == 0:
             raise ValueError("target_model_update=0 would never update the target; expected > 0")
-        least = self.memory.window_length + 2
-        if self.memory.limit < max(self.nb_steps_warmup, self.batch_size, least):
-            raise ValueError(
-                "the memory's limit is below nb_steps_warmup, batch_size or window_length + 2; "
-                "raise it"
-            )
+        if self.memory.limit < self.memory.window_length + 2:
+            raise ValueError("the memory's limit is below window_length + 2; raise it")
 
     @contextlib.contextmanager
     def _loop(
@@ -353,7 +349,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             relay.finish(did_abort=True)
 
     def _learns(self) -> bool:
-        """Whether the next `backward` trains: the warm-up counts stored entries (D16)."""
+        """Whether the next `backward` trains: the warm-up counts entries ever stored (D16)."""
         needed = max(self.nb_steps_warmup, self.batch_size, self.memory.window_length + 2)
-        entries = min(self.memory.nb_entries + 1, self.memory.limit)
-        return self.training and entries >= needed and self._step % self.train_interval == 0
+        learns = self.memory.appended + 1 >= needed and self._step % self.train_interval == 0
+        return self.training and learns

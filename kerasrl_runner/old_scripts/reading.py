@@ -14,7 +14,7 @@ _IMPORT = re.compile(r"(?:from|import) \.*([\w.]+)(?: import (.+))?")
 
 
 class Statement(NamedTuple):
-    """The first line of one statement as `ast.unparse` spells it: one spelling for one meaning."""
+    """One statement, without those inside of it, in the one spelling of `ast.unparse`."""
 
     text: str
     path: Path
@@ -30,12 +30,19 @@ def read_statements(script: Path) -> list[Statement]:
     statements: list[Statement] = []
     paths = [script]
     for path in paths:  # grows as imports are found
-        found = [
-            Statement(ast.unparse(node).partition("\n")[0], path, node.lineno)
-            for node in ast.walk(_parse(path))
-            if isinstance(node, ast.stmt)
-        ]
-        statements += sorted(found, key=lambda statement: statement.line)
+        try:
+            tree = ast.parse(path.read_bytes(), str(path))
+        except (OSError, SyntaxError, ValueError) as error:
+            if path is not script:  # perhaps it never runs
+                continue
+            if isinstance(error, OSError):
+                raise UsageError(f"cannot read the script {path}: {error.strerror}.") from error
+            raise UsageError(
+                f"{path}: expected a script in Python 3, received: {error}. The program 2to3 of "
+                f"Python up to 3.12 converts a script in Python 2."
+            ) from error
+        found = sorted(_list_statements(path, tree), key=lambda statement: statement.line)
+        statements += found
         for statement in found:
             if imported := _IMPORT.match(statement.text):
                 beside = _find_beside({script.parent, path.parent}, *imported.groups())
@@ -43,17 +50,12 @@ def read_statements(script: Path) -> list[Statement]:
     return statements
 
 
-def _parse(path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UsageError(f"cannot read the script {path}: {error.strerror}.") from error
-    except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise UsageError(
-            f"{path}{line}: expected a script in Python 3, received: {error}. The program 2to3 of "
-            f"Python up to 3.12 converts a script in Python 2."
-        ) from error
+def _list_statements(path: Path, tree: ast.Module) -> Iterator[Statement]:
+    for node in [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]:
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            if hasattr(node, part):  # the statements in it stand for themselves
+                setattr(node, part, [])
+        yield Statement(ast.unparse(node).rpartition("\n")[2], path, node.lineno)
 
 
 def _find_beside(folders: set[Path], module: str, names: str | None) -> Iterator[Path]:

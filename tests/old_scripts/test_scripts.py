@@ -318,7 +318,7 @@ def test_what_fails_in_the_script_is_its_own_traceback(tmp_path):
     ("text", "code", "message"),
     [
         ("import sys\nsys.exit(3)\n", 3, ""),
-        ("print 'hello'\n", 2, "bad.py, line 1: expected a script in Python 3"),
+        ("print 'hello'\n", 2, "bad.py: expected a script in Python 3"),
         ("import gym\ngym.make('Vanished-v0')\n", 1, "Vanished"),
         ("import gym_that_nobody_has\n", 1, "pip install gym_that_nobody_has"),
     ],
