@@ -145,7 +145,9 @@ def test_what_keras_rl_builds_into_its_graph_asks_for_another_compile(name):
 def test_a_batch_of_another_size_is_drawn(agent_class):
     agent = make(agent_class)
     draw, sizes = agent.memory.sample_batch, []
-    agent.memory.sample_batch = lambda size, *rest: (sizes.append(size), draw(size, *rest))[1]
+    agent.memory.sample_batch = lambda size, *rest, **named: (
+        sizes.append(size) or draw(size, *rest, **named)
+    )
     assert run(agent, assigned(batch_size=5)).losses == [UNCHANGED] * 3
     assert sizes[-4:] == [3, 5, 5, 5]
 
