@@ -25,6 +25,19 @@ layers = [{ Dense = { units = 8 } }]
 every_steps = 0
 """
 
+SCRIPT = """\
+import gym
+from keras.layers import Dense, Flatten
+from keras.models import Sequential
+from rl.agents import DQNAgent
+from rl.memory import SequentialMemory
+
+model = Sequential([Flatten(input_shape=(1, 4)), Dense(2)])
+dqn = DQNAgent(model, nb_actions=2, memory=SequentialMemory(100, window_length=1))
+dqn.compile('adam')
+dqn.test(gym.make('CartPole-v0'), nb_episodes=2, visualize=True)
+"""
+
 
 class Screen:
     """What is on an Xvfb screen, read from the file that it keeps it in."""
@@ -66,17 +79,19 @@ def screen(tmp_path_factory):
     screen.server.wait()
 
 
-def test_fit_and_test_open_a_window_in_which_something_moves(screen, tmp_path):
+def test_fit_test_and_an_old_script_open_a_window_in_which_something_moves(screen, tmp_path):
     (tmp_path / "mine.toml").write_text(PRESET)
+    (tmp_path / "old.py").write_text(SCRIPT)
     jobs = [
         "fit --preset mine.toml --engine compiled --steps 40 --run-dir run --visualize",
         "test --run run --episodes 2 --visualize --json",
+        "script old.py",  # the last: old names stay for the process
     ]
     over, windows = threading.Event(), []
     watcher = threading.Thread(target=screen.watch, args=(over, windows))
     watcher.start()
     try:
-        fit, test = run_many(
+        fit, test, script = run_many(
             [{"arguments": job.split()} for job in jobs],
             tmp_path,
             timeout=120,
@@ -85,8 +100,9 @@ def test_fit_and_test_open_a_window_in_which_something_moves(screen, tmp_path):
     finally:
         over.set()
         watcher.join()
-    assert (fit.code, test.code) == (0, 0), fit.stderr + test.stderr
+    codes = (fit.code, test.code, script.code)
+    assert codes == (0, 0, 0), fit.stderr + test.stderr + script.stderr
     assert test.json["video"] is None
-    assert len(windows) == 2
+    assert len(windows) == 3
     for pictures in windows:
         assert len(pictures) > 10
