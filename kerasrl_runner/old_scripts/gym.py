@@ -62,7 +62,7 @@ class Wrapper:
         self.env = env
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self)["env"], name)
+        return getattr(vars(self).get("env"), name)
 
     def step(self, action: Any) -> Any:
         observation, reward, done, info = self.env.step(self.action(action))
@@ -125,7 +125,7 @@ class OldInterface:
         vars(self).update(gymnasium_env=env, next_seed=None)
 
     def __getattr__(self, name: str) -> Any:
-        return vars(self)["gymnasium_env"].get_wrapper_attr(name)
+        return vars(self).get("gymnasium_env").get_wrapper_attr(name)  # type: ignore[union-attr]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self):
@@ -179,7 +179,7 @@ class NewInterface(gymnasium.Env):
         self.old = old
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self)["old"], name)
+        return getattr(vars(self).get("old"), name)
 
     def step(self, action: Any) -> Any:
         observation, reward, done, info = self.old.step(action)
@@ -187,6 +187,8 @@ class NewInterface(gymnasium.Env):
         return observation, reward, bool(done) and not truncated, truncated, info
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed is not None:
+            self.old.seed(seed)
         return self.old.reset(), {}
 
     def render(self) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import gymnasium
 import imageio_ffmpeg
 import numpy as np
@@ -115,6 +117,22 @@ def test_an_environment_without_registration_or_spaces_is_served_too():
     assert adapter.step(0)[:3] == ([1.0], 1.0, True)
     adapter.render(mode="human")
     assert bare.shown == "human"
+
+
+def test_an_environment_s_own_seed_is_called_and_it_can_be_copied():
+    class Seeded(Corridor):
+        def _seed(self, seed=None):
+            self.seeded = seed
+            return [seed]
+
+    gym.register("Seeded-v0", entry_point=Seeded)
+    env = gym.Wrapper(gym.make("Seeded-v0"))
+    env.seed(5)
+    env.reset()
+    assert env.unwrapped.seeded == 5
+    copied = deepcopy(env)
+    copied.step(1)
+    assert (copied.unwrapped.place, env.unwrapped.place) == (1, 0)
 
 
 def test_a_wrapper_changes_what_it_overrides():
