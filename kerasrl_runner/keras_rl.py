@@ -14,6 +14,7 @@ from kerasrl_runner.agents.callbacks import (
 )
 from kerasrl_runner.agents.compiled import CompiledDQNAgent as DQNAgent
 from kerasrl_runner.agents.keras_rl import VendorDQNAgent
+from kerasrl_runner.environments.rendering import prepare_window
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.policies import (
     BoltzmannQPolicy,
@@ -30,5 +31,8 @@ from rl.memory import EpisodeParameterMemory, Experience, Memory, sample_batch_i
 from rl.policy import BoltzmannGumbelQPolicy, EpsGreedyQPolicy, GreedyQPolicy, Policy, SoftmaxPolicy
 from rl.processors import MultiInputProcessor, WhiteningNormalizerProcessor
 from rl.util import WhiteningNormalizer, clone_model, clone_optimizer, get_object_config, huber_loss
+
+prepare_window()  # for windows that a script opens by itself
+del prepare_window
 
 __all__ = [name for name in vars() if not name.startswith("_")]

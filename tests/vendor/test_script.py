@@ -106,3 +106,17 @@ def test_what_is_not_mended_is_imported_from_rl_after_the_door(tmp_path: Path) -
     printed = python(OTHERS, tmp_path)
     assert "SARSA learned True" in printed
     assert "CEM learned True" in printed
+
+
+WINDOW = """
+import kerasrl_runner.keras_rl
+import pygame
+pygame.display.init()
+pygame.display.set_mode((64, 64)).fill((9, 9, 9))
+pygame.display.flip()
+print("drawn")
+"""
+
+
+def test_a_script_s_own_window_does_not_end_the_process(tmp_path: Path) -> None:
+    assert python(WINDOW, tmp_path).endswith("drawn\n")  # SIGSEGV without its preparation
