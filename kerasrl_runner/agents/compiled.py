@@ -16,7 +16,7 @@ from kerasrl_runner.agents.xla.update import CompiledUpdate, UpdateSettings
 from kerasrl_runner.errors import EngineRefusal
 from kerasrl_runner.parts.model import check_eager_mode, copy_model
 from kerasrl_runner.parts.optimizers import new_style_optimizer
-from kerasrl_runner.vendor import EpsGreedyQPolicy, rl_policy, tf
+from kerasrl_runner.vendor import EpsGreedyQPolicy, keras, rl_policy, tf
 
 _TD_ERROR = {"mae", "mean_absolute_error"}  # names that the vendor's metrics have for it
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
@@ -66,6 +66,7 @@ class CompiledDQNAgent(BaseDQNAgent):
         self._dtype = dtype
         self._td_errors: list[str] = []
         self._update: CompiledUpdate | None = None
+        self._optimizer_state: dict[str, np.ndarray] = {}  # of the agent that this is a pickle of
         super().__init__(*args, **kwargs)
 
     @property
@@ -107,7 +108,7 @@ class CompiledDQNAgent(BaseDQNAgent):
         self._td_errors = [name for name in metrics or () if name in _TD_ERROR]
         if len(metrics or ()) > len(self._td_errors):
             warnings.warn(f'metrics: expected "mae" alone, received {metrics}', stacklevel=2)
-        self._update = None
+        self._update, self._optimizer_state = None, {}
         self.compiled = True
 
     def prepare_learning(self) -> None:
@@ -150,6 +151,18 @@ class CompiledDQNAgent(BaseDQNAgent):
         finally:
             gc.unfreeze()
             self._sync_models()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Scripts pickle agents: the program is left out, the optimizer's state is kept."""
+        self._sync_models()
+        state = self._optimizer_state if self._update is None else self.variables()
+        kept = {name: array for name, array in state.items() if name.startswith("optimizer/")}
+        optimizer = self.optimizer and keras.optimizers.serialize(self.optimizer)
+        return {**vars(self), "_update": None, "_optimizer_state": kept, "optimizer": optimizer}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        optimizer = state["optimizer"] and keras.optimizers.deserialize(state["optimizer"])
+        self.__dict__.update(state, optimizer=optimizer)
 
     def variables(self) -> dict[str, np.ndarray]:
         """Copies of all that the next update depends on: weights, optimizer state, mask keys."""
@@ -236,6 +249,8 @@ class CompiledDQNAgent(BaseDQNAgent):
         self._update = CompiledUpdate(
             self._model, self._target_model, self.optimizer, self._settings(), state, self._seed
         )
+        if self._optimizer_state:
+            self.set_variables({**self.variables(), **self._optimizer_state})
         return self._update
 
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:

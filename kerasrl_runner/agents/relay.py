@@ -43,8 +43,10 @@ class CallbackRelay(Callback):
         self._began = False
 
     def set_model(self, model: Any) -> None:
-        self._callbacks.set_model(model)
         for callback in self._callbacks.callbacks:
+            # Keras' own reads what only a Keras model has.
+            is_keras = isinstance(callback, keras.callbacks.TensorBoard)
+            callback.set_model(model.trainable_model if is_keras else model)
             draws = isinstance(callback, rl_callbacks.Visualizer)  # as Gymnasium refuses (D6)
             callback.env = self.environment if draws else self._env
 

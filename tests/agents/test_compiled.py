@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 
 import gymnasium
 import gyms  # noqa: F401  registers the environments
@@ -178,6 +179,28 @@ def test_another_fit_goes_on_and_a_file_round_trip_keeps_the_q_values(tmp_path):
     np.testing.assert_array_equal(other.compute_q_values(state), agent.compute_q_values(state))
     for online, target in zip(weights_of(other), other.target_model.get_weights(), strict=True):
         np.testing.assert_array_equal(online, target)
+
+
+def test_a_pickled_agent_goes_on_as_the_agent_itself():
+    agent = fitted(agent_of(), 60)
+    content = pickle.dumps(agent)
+    weights = []
+    for twin in (agent, pickle.loads(content), pickle.loads(pickle.dumps(pickle.loads(content)))):
+        np.random.seed(3)
+        env = gymnasium.make("CartPole-v1")
+        env.reset(seed=3)
+        twin.fit(env, 40, verbose=0)
+        weights.append(weights_of(twin))
+        assert twin.step == 100
+    for twin in weights[1:]:
+        assert all(map(np.array_equal, twin, weights[0]))
+
+
+def test_keras_tensorboard_is_handed_a_keras_model(tmp_path):
+    board = keras.callbacks.TensorBoard(tmp_path)
+    env = gymnasium.make("gyms:Constant-v0")  # no end of an episode, which would need tensorboard
+    agent_of(network(1)).fit(env, 5, callbacks=[board], verbose=0)
+    assert list((tmp_path / "train").iterdir())
 
 
 def test_nan_rewards_and_diverging_losses_end_fit():
