@@ -244,7 +244,8 @@ class CompiledDQNAgent(BaseDQNAgent):
 
     def _build_update(self, states: np.ndarray) -> CompiledUpdate:
         """Make the update, once the first states [B, W, *observation] show their dtype."""
-        dtype = self._dtype if states.dtype.kind == "f" else states.dtype.name
+        # Frames stay bytes; other whole numbers may be followed by floats.
+        dtype = "uint8" if states.dtype == np.uint8 else self._dtype
         state = tf.TensorSpec(states.shape[1:], dtype)
         self._update = CompiledUpdate(
             self._model, self._target_model, self.optimizer, self._settings(), state, self._seed

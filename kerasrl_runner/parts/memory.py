@@ -312,7 +312,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
             self.reserve(observation, action)
         stored = self._entries["observation"]
         if stored.dtype != object:
-            _check_like(observation, stored)
+            self._make_room(observation, stored)
         index = self._next
         self._entries[index] = (observation, action, reward, terminated)
         self._closing[index] = closing
@@ -320,19 +320,33 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._next = (index + 1) % self.limit
         self._size = min(self._size + 1, self.limit)
 
+    def _make_room(self, observation: Any, stored: np.ndarray) -> None:
+        """Hold floats from here on where scripts reset to whole numbers and then step to floats.
+
+        Raises:
+            ValueError: the observation's shape differs from the ones before, or its kind.
+        """
+        given = observation if isinstance(observation, np.ndarray) else np.array(None)
+        if given.dtype == stored.dtype and given.shape == stored.shape[1:]:
+            return
+        is_promoted = given.dtype.kind == "f" and stored.dtype.kind in "iub"
+        alike = is_promoted or np.can_cast(given.dtype, stored.dtype, "same_kind")
+        if given.shape != stored.shape[1:] or not alike:
+            raise ValueError(
+                f"the environment returned an observation of shape {given.shape} and dtype "
+                f"{given.dtype}; the ones before had shape {stored.shape[1:]} and dtype "
+                f"{stored.dtype}"
+            )
+        if is_promoted:
+            fields = [
+                (name, given.dtype if name == "observation" else field.base, field.shape)
+                for name, (field, _) in self._entries.dtype.fields.items()
+            ]
+            self._entries = self._entries.astype(np.dtype(fields))
+
 
 def blank(observation: Any) -> Any:
     """The padding before an episode's start: zeros like `observation`, in its dtype."""
     if isinstance(observation, np.ndarray) and observation.dtype != object:
         return np.zeros_like(observation)
     return rl_memory.zeroed_observation(observation)
-
-
-def _check_like(observation: Any, stored: np.ndarray) -> None:
-    given = observation if isinstance(observation, np.ndarray) else np.array(None)
-    alike = given.dtype == stored.dtype or np.can_cast(given.dtype, stored.dtype, "same_kind")
-    if given.shape != stored.shape[1:] or not alike:
-        raise ValueError(
-            f"the environment returned an observation of shape {given.shape} and dtype "
-            f"{given.dtype}; the ones before had shape {stored.shape[1:]} and dtype {stored.dtype}"
-        )

@@ -21,7 +21,7 @@ from agents.support import (
 
 from kerasrl_runner import vendor
 from kerasrl_runner.errors import EnvironmentFailed
-from kerasrl_runner.keras_rl import Callback, Processor
+from kerasrl_runner.keras_rl import Callback, DQNAgent, Processor, VendorDQNAgent
 
 LOOPS = ("fit", "test")
 
@@ -273,3 +273,30 @@ def test_the_loggers_count_the_steps_of_their_own_fit(verbose: int, capsys: Any)
     printed = capsys.readouterr().out
     assert "Training for 12 steps" in printed
     assert "32" not in printed.split("done, took")[0]
+
+
+class Halves(gymnasium.Env):
+    """Resets to whole numbers, as many scripts do, and steps to others."""
+
+    action_space = gymnasium.spaces.Discrete(2)
+    observation_space = gymnasium.spaces.Box(0, 9, (2,))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return np.array([0, 1]), {}
+
+    def step(self, action: int) -> Any:
+        return np.array([0.5, 1.5]), 1.0, False, False, {}
+
+
+@pytest.mark.parametrize("agent_class", [DQNAgent, VendorDQNAgent])
+def test_whole_numbers_of_a_reset_may_be_followed_by_others(agent_class: Any) -> None:
+    agent = make_agent(q_network((2,)), agent_class=agent_class, nb_steps_warmup=3)
+    agent.fit(Halves(), 12, verbose=0)
+    assert [list(o) for o in agent.memory.observations[:3]] == [[0, 1], [0.5, 1.5], [0.5, 1.5]]
+    observations = [agent.memory.sample_batch(1, [index]).state.tolist() for index in (0, 5)]
+    assert observations == [[[[0, 1]]], [[[0.5, 1.5]]]]
+    if agent_class is DQNAgent:  # the program's own copy of a batch
+        draw = agent.memory.sample_batch
+        agent.memory.sample_batch = lambda size: draw(size, [5] * size)
+        agent.fit(Halves(), 1, verbose=0)
+        assert (agent._update.batch.states == [0.5, 1.5]).all()

@@ -86,10 +86,17 @@ def test_D16_learning_starts_when_the_memory_holds_warm_up_batch_and_window(
     assert learned == [first, first + 1, first + 2, first + 3]  # steps are counted from 0
 
 
-@pytest.mark.parametrize("argument", ["nb_steps_warmup", "batch_size", "window"])
-def test_D16_what_the_memory_can_never_hold_is_refused(argument: str) -> None:
-    with pytest.raises(ValueError, match=argument):
-        make_agent(limit=20, **{"nb_steps_warmup": 1, "batch_size": 1, argument: 50})
+def test_D16_a_memory_that_can_never_be_sampled_is_refused() -> None:
+    with pytest.raises(ValueError, match="window_length"):
+        make_agent(limit=20, nb_steps_warmup=1, batch_size=1, window=50)
+
+
+@pytest.mark.parametrize("argument", ["nb_steps_warmup", "batch_size"])
+def test_D16_a_warm_up_beyond_the_memorys_limit_counts_what_was_ever_stored(argument: str) -> None:
+    agent = make_agent(limit=20, **{"nb_steps_warmup": 1, "batch_size": 1, argument: 30})
+    learned = learn_steps(agent)
+    agent.fit(constant(), 32, verbose=0)
+    assert learned == [29, 30, 31]  # steps are counted from 0
 
 
 def test_D18_the_vendor_trains_once_more_at_the_end_of_an_episode() -> None:
@@ -130,7 +137,8 @@ def test_D25_the_vendor_learns_from_a_nan_reward_and_ends_normally() -> None:
     with graph_mode():
         agent = vendor_agent()
         agent.fit(OldGym(reward=float("nan")), 12, verbose=0)
-        assert np.isnan(agent.model.get_weights()[0]).all()
+        # The column of an action that chance has not chosen yet is still finite.
+        assert np.isnan(agent.model.get_weights()[0]).any()
 
 
 def test_D25_a_nan_reward_ends_fit_and_never_reaches_the_weights() -> None:
