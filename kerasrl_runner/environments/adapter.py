@@ -14,7 +14,7 @@ from gymnasium import spaces
 
 from kerasrl_runner.environments.observations import Encoder
 from kerasrl_runner.environments.rendering import prepare_window, to_rgb
-from kerasrl_runner.errors import EnvironmentFailed
+from kerasrl_runner.errors import EnvironmentFailed, shorten
 
 # Some simulators end the process when they give up or their window is closed: a training that
 # ends so must say why.
@@ -221,7 +221,8 @@ class KerasRLEnvironment:
             and not math.isfinite(observation.sum())
             and not np.isfinite(observation).all()
         ):
-            raise self._failure("observation", f"it holds NaN or infinity: {observation}")
+            where = np.argwhere(~np.isfinite(observation)).tolist()
+            raise self._failure("observation", f"it holds NaN or infinity at {shorten(where)}")
         return observation
 
     def _failure(self, where: str, cause: object) -> EnvironmentFailed:

@@ -177,6 +177,7 @@ class NewInterface(gymnasium.Env):
 
     def __init__(self, old: Any) -> None:
         self.old = old
+        self.spec = getattr(old, "spec", None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(vars(self).get("old"), name)
