@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib.util
 import os
 import runpy
 import sys
@@ -70,4 +71,7 @@ def _print_traceback(error: BaseException) -> None:
     print("".join(told.format()), end="", file=sys.stderr)
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
-        print(f"If {package} is a package of that name: pip install {package}", file=sys.stderr)
+        remedy = f"If {package} is a package of that name: pip install {package}"
+        if importlib.util.find_spec(package):
+            remedy = f"The installed {package} has no {error.name}; an earlier version may have it."
+        print(remedy, file=sys.stderr)

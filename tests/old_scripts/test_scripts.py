@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 import pytest
-from commands import finish, run, start
+from commands import finish, run, run_many, start
 
 from kerasrl_runner import keras_rl
 from kerasrl_runner.keras_rl import SequentialMemory, keras
@@ -314,21 +314,77 @@ def test_what_fails_in_the_script_is_its_own_traceback(tmp_path):
     assert "kerasrl_runner/" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "code", "message"),
-    [
-        ("import sys\nsys.exit(3)\n", 3, ""),
-        ("print 'hello'\n", 2, "bad.py: expected a script in Python 3"),
-        ("import gym\ngym.make('Vanished-v0')\n", 1, "Vanished"),
-        ("import gym_that_nobody_has\n", 1, "pip install gym_that_nobody_has"),
-    ],
-)
-def test_a_script_that_cannot_run(tmp_path, text, code, message):
-    (tmp_path / "bad.py").write_text(text, encoding="utf-8")
-    done = script(tmp_path, "bad.py")
-    assert done.code == code, done.stderr
-    assert message in done.stderr
-    assert "kerasrl_runner" not in done.stderr.replace("kerasrl_runner.keras_rl", "")
+CANNOT_RUN = [
+    ("import sys\nsys.exit(3)\n", 3, ""),
+    ("print 'hello'\n", 2, "1.py: expected a script in Python 3"),
+    ("import gym\ngym.make('Vanished-v0')\n", 1, "Vanished"),
+    ("import h5py.stats\n", 1, "installed h5py has no h5py.stats"),
+    ("import gym_that_nobody_has\n", 1, "pip install gym_that_nobody_has"),
+]
+
+
+def test_scripts_that_cannot_run(tmp_path):
+    for number, (text, *_) in enumerate(CANNOT_RUN):
+        (tmp_path / f"{number}.py").write_text(text, encoding="utf-8")
+    jobs = [{"arguments": ["script", f"{number}.py"]} for number in range(len(CANNOT_RUN))]
+    outcomes = run_many(jobs, tmp_path, timeout=120)
+    for done, (_, code, message) in zip(outcomes, CANNOT_RUN, strict=True):
+        assert done.code == code, done.stderr
+        assert message in done.stderr
+        assert "kerasrl_runner/" not in done.stderr
+
+
+ATARI = """\
+import gym
+import numpy as np
+from keras import backend as K
+from keras.layers import Activation, Convolution2D, Dense, Flatten, Permute
+from keras.models import Sequential
+from keras.optimizers import Adam
+from rl.agents.dqn import DQNAgent
+from rl.core import Processor
+from rl.memory import SequentialMemory
+from rl.policy import EpsGreedyQPolicy, LinearAnnealedPolicy
+
+
+class Frames(Processor):
+    def process_observation(self, observation):
+        return observation[::4, ::4].mean(axis=-1).astype('uint8')
+
+    def process_state_batch(self, batch):
+        return batch.astype('float32') / 255.
+
+    def process_reward(self, reward):
+        return np.clip(reward, -1., 1.)
+
+
+env = gym.make('BreakoutDeterministic-v4')
+env.seed(123)
+assert K.image_dim_ordering() == 'tf'
+model = Sequential([Permute((2, 3, 1), input_shape=(4, 53, 40)),
+                    Convolution2D(8, (8, 8), strides=(4, 4)), Activation('relu'), Flatten(),
+                    Dense(env.action_space.n), Activation('linear')])
+policy = LinearAnnealedPolicy(EpsGreedyQPolicy(), attr='eps', value_max=1., value_min=.1,
+                              value_test=.05, nb_steps=100)
+dqn = DQNAgent(model=model, nb_actions=env.action_space.n, policy=policy, processor=Frames(),
+               memory=SequentialMemory(limit=1000, window_length=4), nb_steps_warmup=50,
+               gamma=.99, target_model_update=50, train_interval=4, delta_clip=1.)
+dqn.compile(Adam(lr=.00025), metrics=['mae'])
+before = model.get_weights()[0].copy()
+dqn.fit(env, nb_steps=300, log_interval=100, action_repetition=1)
+print(env.unwrapped.ale.getEpisodeFrameNumber() > 0, (before != model.get_weights()[0]).any())
+print(dqn.memory.observations[0].dtype, dqn.step)
+"""
+
+
+def test_an_atari_script_learns_from_frames(tmp_path):
+    pytest.importorskip("ale_py")
+    (tmp_path / "atari.py").write_text(ATARI, encoding="utf-8")
+    done = script(tmp_path, "atari.py")
+    assert done.code == 0, done.stderr
+    assert done.stdout.endswith("True True\nuint8 300\n")
+    assert "BreakoutDeterministic-v4 -> gymnasium.make('Breakout-v4', frameskip=4)" in done.stderr
+    assert "leaked" not in done.stderr
 
 
 def test_no_such_script(invoke, tmp_path):
