@@ -6,6 +6,7 @@ scripts are written for. Names and signatures are gym's, since scripts derive fr
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import importlib
@@ -90,8 +91,10 @@ class Monitor(Wrapper):
     def __init__(self, env: Any, directory: str, video_callable: Any = None, **_: Any) -> None:
         super().__init__(env)
         self._directory, self._episode = Path(directory), -1
-        self._is_wanted = _is_cube if video_callable is None else video_callable
+        is_cube = lambda episode: round(episode ** (1 / 3)) ** 3 == episode  # noqa: E731
+        self._is_wanted = is_cube if video_callable is None else video_callable
         self._recording, self._add = contextlib.ExitStack(), cast(Any, None)
+        atexit.register(self._recording.close)  # few scripts close what they monitor
 
     def reset(self, **arguments: Any) -> Any:
         self._recording.close()
@@ -112,10 +115,6 @@ class Monitor(Wrapper):
     def close(self) -> None:
         self._recording.close()
         self.env.close()
-
-
-def _is_cube(episode: int) -> bool:
-    return round(episode ** (1 / 3)) ** 3 == episode
 
 
 class OldInterface:

@@ -108,8 +108,6 @@ def install(statements: str) -> None:
     door = {key: getattr(keras_rl, key) for key in keras_rl.__all__}
     if _OTHER_AGENTS.search(statements):
         _serve_other_agents()
-        if not re.search(r"\b(SARSA|CEM)Agent\b", statements):
-            del door["SequentialMemory"]  # the others store actions that are vectors
     else:
         ignore_graph_mode()
     door["DQNAgent"] = agents.DQNAgent
