@@ -14,7 +14,7 @@ import click
 @click.argument("script", type=click.Path(path_type=Path))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(explain: bool, script: Path, arguments: tuple[str, ...]) -> Callable[[], None] | None:
-    """Run a keras-rl script of 2019 unchanged: `kerasrl-run script OLD.py [ARGUMENTS]...`."""
+    """Run a keras-rl script of 2019, unchanged, with its own arguments."""
     from kerasrl_runner.old_scripts.running import explain_script, run_script
 
     if explain:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 import gc
-import importlib.util
 import os
+import re
 import runpy
 import sys
 import traceback
@@ -18,6 +18,14 @@ from kerasrl_runner.old_scripts.shims import SHIMS, find_shims
 
 # Frames of these files are none of the script's.
 _OURS = ("<frozen ", str(Path(__file__).resolve().parents[1]) + os.sep)
+# What an error's text says, and the way out.
+_REMEDIES = {
+    r"No module named '(\w+)'": r"If \1 is a package of that name: pip install \1",
+    r"No module named '(\w+)(\.[\w.]+)'": r"The installed \1 has no \1\2; an older one may have.",
+    r"Keyword argument not understood|argument: '(?:units|filters)'": "It is written for Keras 1.",
+    r"inhomogeneous shape": "NumPy 1.24 makes no array of unlike parts: np.array(…, dtype=object)",
+    r"module 'tensorflow\S*' has no attribute": "It is of TensorFlow 1: tf.compat.v1 may have it.",
+}
 
 
 def explain_script(script: Path) -> str:
@@ -69,9 +77,7 @@ def _print_traceback(error: BaseException) -> None:
         part.stack = traceback.StackSummary.from_list(frames)
         part, outer = part.__cause__ or part.__context__, []
     print("".join(told.format()), end="", file=sys.stderr)
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        remedy = f"If {package} is a package of that name: pip install {package}"
-        if importlib.util.find_spec(package):
-            remedy = f"The installed {package} has no {error.name}; an earlier version may have it."
-        print(remedy, file=sys.stderr)
+    told_last = str(told)
+    for pattern, remedy in _REMEDIES.items():
+        if match := re.search(pattern, told_last):
+            print(match.expand(remedy), file=sys.stderr)

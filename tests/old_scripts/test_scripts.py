@@ -319,6 +319,9 @@ CANNOT_RUN = [
     ("print 'hello'\n", 2, "1.py: expected a script in Python 3"),
     ("import gym\ngym.make('Vanished-v0')\n", 1, "Vanished"),
     ("import h5py.stats\n", 1, "installed h5py has no h5py.stats"),
+    ("import numpy as np\nnp.array([[1], [1, 2]])\n", 1, "np.array(…, dtype=object)"),
+    ("import tensorflow as tf\ntf.contrib.learn\n", 1, "of TensorFlow 1"),
+    ("from keras.layers import Dense\nDense(output_dim=3)\n", 1, "written for Keras 1"),
     ("import gym_that_nobody_has\n", 1, "pip install gym_that_nobody_has"),
 ]
 
