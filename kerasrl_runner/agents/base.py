@@ -140,7 +140,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             else:
                 self.memory.swap_recent([])
             return [math.nan] * len(self.metrics_names)
-        self._closing = bool(terminal)
+        # A script that steps by hand makes no extra call; the memory closes its episodes itself.
+        self._closing = bool(terminal) and self._environment is not None
         self._next_observation = None
         truncated = self._environment is not None and self._environment.truncated
         learns = self._learns()

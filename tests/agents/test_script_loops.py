@@ -21,7 +21,7 @@ from agents.support import (
 
 from kerasrl_runner import vendor
 from kerasrl_runner.errors import EnvironmentFailed
-from kerasrl_runner.keras_rl import Callback, DQNAgent, Processor, VendorDQNAgent
+from kerasrl_runner.keras_rl import Callback, DQNAgent, Policy, Processor, VendorDQNAgent
 
 LOOPS = ("fit", "test")
 
@@ -273,6 +273,31 @@ def test_the_loggers_count_the_steps_of_their_own_fit(verbose: int, capsys: Any)
     printed = capsys.readouterr().out
     assert "Training for 12 steps" in printed
     assert "32" not in printed.split("done, took")[0]
+
+
+class One(Policy):
+    """Always action 1."""
+
+    def select_action(self, q_values: Any) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("agent_class", [DQNAgent, VendorDQNAgent])
+def test_a_loop_by_hand_learns_and_chooses_each_action(agent_class: Any) -> None:
+    agent = make_agent(agent_class=agent_class, policy=One(), nb_steps_warmup=4, batch_size=2)
+    agent.training = True
+    before = agent.model.get_weights()[0].copy()
+    actions = []
+    for terminal in [False, False, True] * 3:
+        actions.append(agent.forward(np.ones(1, np.float32)))
+        agent.backward(1.0, terminal=terminal)
+        agent.step += 1
+    assert actions == [1] * 9
+    assert list(agent.memory.actions) == [1] * 9
+    # As to the vendor, what follows a terminal entry starts no transition.
+    ends = [terminated for *_, terminated in stored_transitions(agent.memory)]
+    assert ends == [False, False, True, False, True, False]
+    assert (agent.model.get_weights()[0] != before).any()
 
 
 class Halves(gymnasium.Env):
