@@ -139,6 +139,11 @@ def test_a_classic_script_trains_saves_loads_and_tests(tmp_path):
     path = tmp_path / "old" / "classic.py"
     path.parent.mkdir()
     path.write_text(CLASSIC, encoding="utf-8")
+    # People run examples in a checkout of keras-rl, whose own copy does not start any more.
+    agents_folder = path.parent / "rl" / "agents"
+    agents_folder.mkdir(parents=True)
+    (agents_folder / "__init__.py").write_text("from .sarsa import SARSAAgent\n")
+    (path.parent / "rl" / "__init__.py").write_text("raise SystemExit('the copy beside')\n")
     done = script(tmp_path, "old/classic.py", "250")
     assert done.code == 0, done.stderr
     assert "Training for 250 steps ..." in done.stdout
@@ -155,6 +160,7 @@ def test_a_classic_script_trains_saves_loads_and_tests(tmp_path):
     ):
         assert said.count(line) == 1, done.stderr
     assert not any("Monitor" in line for line in said)
+    assert not any("SARSA" in line for line in said)
     names = {entry.name for entry in tmp_path.iterdir()} - {"old", "runs"}
     weights = {"dqn_100.h5f", "dqn_200.h5f", "dqn_CartPole-v0_weights.h5f"}
     assert names == {*weights, "log.json"}
