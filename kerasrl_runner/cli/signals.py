@@ -67,7 +67,15 @@ def interruptible() -> Iterator[None]:
         yield
         return
     with _handling(_interrupt), _watching(signals=1):
-        yield
+        try:
+            yield
+        except Exception as error:
+            cause: BaseException | None = error
+            while cause is not None:  # a library that was cut off may fail in a way of its own
+                if isinstance(cause, Interrupted):
+                    raise Interrupted from error
+                cause = cause.__context__
+            raise
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

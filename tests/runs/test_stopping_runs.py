@@ -13,6 +13,7 @@ from commands import Outcome, finish
 from commands import start as start_process
 from forked_runs import Fault, results_of, run, start
 
+from kerasrl_runner.cli.signals import Interrupted, interruptible
 from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.weights.file import read_weights
 
@@ -43,6 +44,19 @@ def check_interrupted(outcome: Outcome, directory: RunDirectory) -> None:
 def begin(folder, world, engine="reference", **changes):
     preset = hard_presets.write(folder, world, **changes)
     return ["fit", "--engine", engine, "--preset", preset, "--run-dir", "run"]
+
+
+def test_a_library_that_a_signal_cuts_off_may_fail_in_its_own_way():
+    @interruptible()
+    def cut_off():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:  # as TensorFlow does while it traces
+            raise AssertionError("Concurrent access?")
+
+    with pytest.raises(Interrupted):
+        cut_off()
 
 
 # Each needs a process of its own, and with TensorFlow its five seconds of imports.

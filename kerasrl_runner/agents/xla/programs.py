@@ -45,7 +45,9 @@ def shared_program(
         variables: every variable that `function` reads or assigns.
     """
     if key not in _shared:
-        concrete = tf.function(function, jit_compile=True).get_concrete_function(*specs)
+        # Nothing here is for AutoGraph, which would write and import a file for each method.
+        traced = tf.function(function, jit_compile=True, autograph=False)
+        concrete = traced.get_concrete_function(*specs)
         names = {id(variable.handle): name for name, variable in variables.items()}
         captured = [names[id(tensor)] for tensor in concrete.captured_inputs]
         _shared[key] = concrete, direct_call(concrete), captured
