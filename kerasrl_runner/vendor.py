@@ -191,6 +191,8 @@ def _take_old_arguments(optimizer_class: Any) -> None:
     def init(self: Any, *args: Any, decay: float = 0.0, **arguments: Any) -> None:
         if "lr" in arguments:
             arguments["learning_rate"] = arguments.pop("lr")
+        if arguments.get("epsilon", 0) is None:  # Keras 2's way to ask for the default
+            del arguments["epsilon"]
         make(self, *args, **arguments)
         if decay:
             _add_decay(self, decay)

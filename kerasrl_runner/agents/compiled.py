@@ -14,6 +14,7 @@ import numpy as np
 from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.xla.update import CompiledUpdate, UpdateSettings
 from kerasrl_runner.errors import EngineRefusal
+from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import check_eager_mode, copy_model
 from kerasrl_runner.parts.optimizers import new_style_optimizer
 from kerasrl_runner.vendor import EpsGreedyQPolicy, keras, rl_policy, tf
@@ -77,6 +78,8 @@ class CompiledDQNAgent(BaseDQNAgent):
 
     @model.setter
     def model(self, model: Any) -> None:
+        if getattr(self, "_model", model) is not model:
+            raise AttributeError("agent.model cannot be replaced; make an agent of that model")
         self._model = model
 
     @property
@@ -190,6 +193,8 @@ class CompiledDQNAgent(BaseDQNAgent):
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
+        if type(self.memory).sample is not SequentialMemory.sample:
+            raise EngineRefusal("the memory draws its samples in a way of its own")
         ranges = {
             "gradient_steps": (self.gradient_steps >= 1, "1 or more"),
             "batch_size": (self.batch_size >= 1, "1 or more"),

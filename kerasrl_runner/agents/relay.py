@@ -13,6 +13,9 @@ from typing import Any
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.vendor import Callback, keras, rl_callbacks
 
+# Callbacks of Keras that read what only a Keras model has.
+_OF_KERAS = (keras.callbacks.TensorBoard, keras.callbacks.ModelCheckpoint)
+
 
 class StopTraining(KeyboardInterrupt):
     """Ends the vendor's loop at the next step; it knows no other way than Ctrl-C."""
@@ -44,8 +47,7 @@ class CallbackRelay(Callback):
 
     def set_model(self, model: Any) -> None:
         for callback in self._callbacks.callbacks:
-            # Keras' own reads what only a Keras model has.
-            is_keras = isinstance(callback, keras.callbacks.TensorBoard)
+            is_keras = isinstance(callback, _OF_KERAS)
             callback.set_model(model.trainable_model if is_keras else model)
             draws = isinstance(callback, rl_callbacks.Visualizer)  # as Gymnasium refuses (D6)
             callback.env = self.environment if draws else self._env

@@ -231,12 +231,17 @@ class KerasRLEnvironment:
             if any(words in str(cause) for words in _OLD_API):
                 remedy = _NEW_API
             cause = f"{type(cause).__name__}: {cause}"
-        name = self.env.spec.id if self.env.spec else type(self.env.unwrapped).__name__
+        name = self.env.spec.id if self.env.spec else type(_innermost(self.env)).__name__
         return EnvironmentFailed(
             f"the environment {name} failed ({where}) at env step {self.env_steps}, step "
             f"{self.episode_length} of episode {self.episode}: {cause}. {remedy}; "
             f"episode seed {self.episode_seed}."
         )
+
+
+def _innermost(env: Any) -> Any:
+    """The environment that the user wrote, behind wrappers and an old interface."""
+    return getattr(env.unwrapped, "old", env.unwrapped)
 
 
 def _to_bool(name: str, value: Any) -> bool:

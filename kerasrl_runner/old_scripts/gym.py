@@ -6,12 +6,14 @@ scripts are written for. Names and signatures are gym's, since scripts derive fr
 
 from __future__ import annotations
 
+import abc
 import atexit
 import contextlib
 import functools
 import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import gymnasium
@@ -35,19 +37,23 @@ _VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-class Env:
+class _Named(abc.ABC):  # noqa: B024  (so that a class of ours can count as gym.Env)
+    """What classes of scripts derive from."""
+
+    def __init_subclass__(cls) -> None:
+        """Before gym 0.9.6 a class defined `_step`, `_reset`, `_observation` and so on."""
+        for name in "step reset render seed close observation reward action".split():
+            if f"_{name}" in vars(cls):
+                setattr(cls, name, vars(cls)[f"_{name}"])
+
+
+class Env(_Named):
     """gym.Env: what a script's own environment derives from."""
 
     metadata: dict[str, Any] = {}  # noqa: RUF012  (gym's)
     reward_range = (-np.inf, np.inf)
     action_space = observation_space = spec = None
     unwrapped = property(lambda self: self)
-
-    def __init_subclass__(cls) -> None:
-        """Before gym 0.9.6 a class defined `_step`, `_reset`, `_render` and `_seed`."""
-        for name in ("step", "reset", "render", "seed"):
-            if f"_{name}" in vars(cls):
-                setattr(cls, name, vars(cls)[f"_{name}"])
 
     def render(self, mode: str = "human", close: bool = False) -> Any: ...
 
@@ -56,7 +62,7 @@ class Env:
     def close(self) -> None: ...
 
 
-class Wrapper:
+class Wrapper(_Named):
     """gym.Wrapper and its three children in one: a script overrides what it wants changed."""
 
     def __init__(self, env: Any) -> None:
@@ -71,6 +77,15 @@ class Wrapper:
 
     def reset(self, **arguments: Any) -> Any:
         return self.observation(self.env.reset(**arguments))
+
+    def render(self, mode: str = "human", **arguments: Any) -> Any:
+        return self.env.render(mode=mode, **arguments)
+
+    def seed(self, seed: int | None = None) -> Any:
+        return self.env.seed(seed)
+
+    def close(self) -> None:
+        self.env.close()
 
     def action(self, action: Any) -> Any:
         return action
@@ -114,7 +129,7 @@ class Monitor(Wrapper):
 
     def close(self) -> None:
         self._recording.close()
-        self.env.close()
+        super().close()
 
 
 class OldInterface:
@@ -157,12 +172,24 @@ class OldInterface:
         inner = self.gymnasium_env.unwrapped
         if isinstance(inner, NewInterface):
             return inner.old.render(mode=mode, **arguments)
+        if self.gymnasium_env.render_mode == "ansi":
+            text = self.gymnasium_env.render()
+            return print(text) if mode == "human" else text
         if mode != "human":
             return self.gymnasium_env.render()
         if (clock := _open_screen()) is not None:
             _show(to_rgb(self.gymnasium_env.render()))
             clock.tick(_frame_rate(self))  # no faster than the environment's own pace
         return None
+
+
+Env.register(Wrapper)
+Env.register(OldInterface)
+
+
+def TimeLimit(env: Any, max_episode_steps: int) -> OldInterface:
+    """gym.wrappers.TimeLimit."""
+    return OldInterface(gymnasium.wrappers.TimeLimit(NewInterface(env), max_episode_steps))
 
 
 class NewInterface(gymnasium.Env):
@@ -221,11 +248,26 @@ def _show(frame: np.ndarray) -> None:
 def _open_screen() -> Any:
     """A clock where this process can show windows; None, and a line about it, where not."""
     if not can_open_window():
-        print("There is no display, so render() shows nothing.", file=sys.stderr)
+        _say_once("There is no display, so render() shows nothing.")
         return None
     import pygame
 
     return pygame.time.Clock()
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def set_level(level: int = 0) -> None:
+    """gym.logger.set_level: Gymnasium warns by Python's warnings."""
+
+
+setLevel = undo_logger_setup = set_level
+registry = SimpleNamespace(
+    env_specs=gymnasium.registry, all=gymnasium.registry.values, spec=gymnasium.spec
+)
 
 
 def np_random(seed: int | None = None) -> tuple[np.random.RandomState, int | None]:
@@ -256,10 +298,11 @@ def make(id: str, **arguments: Any) -> OldInterface:
     """gym.make. Raises gymnasium.error.Error: no installed package has this environment."""
     name, changed = find_successor(id)
     if name != id:
-        print(f"{id} -> {describe_make(name, changed)}", file=sys.stderr)
+        _say_once(f"{id} -> {describe_make(name, changed)}")
     creator = _load_creator(gymnasium.spec(name).entry_point)
-    if "rgb_array" in (getattr(creator, "metadata", {}).get("render_modes") or ()):
-        changed = {"render_mode": "rgb_array", **changed}
+    offered = getattr(creator, "metadata", {}).get("render_modes") or ()
+    if modes := [mode for mode in ("ansi", "rgb_array") if mode in offered]:
+        changed = {"render_mode": modes[0], **changed}
     made = gymnasium.make(name, disable_env_checker=True, **{**changed, **arguments})
     if isinstance(made.unwrapped, NewInterface):
         made.unwrapped.old.spec = made.spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import functools
 import importlib
 import importlib.abc
@@ -10,6 +11,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -32,15 +34,17 @@ _TODAY = {
     "tensorflow.python.keras": "tensorflow.keras",
     "gym": "gymnasium",
 }
-_OTHER_AGENTS = re.compile(r"\b(SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent\b")
+# Made or derived from; an import alone does not count.
+_OTHER_AGENTS = re.compile(r"\b(SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent[()]")
 _FACADES: dict[str, ModuleType] = {}
 # What is another thing in old gym than in Gymnasium; each of these modules gets all of it.
 _GYM_NAMES = (
-    "Env Wrapper ObservationWrapper RewardWrapper ActionWrapper Monitor make register np_random"
+    "Env Wrapper ObservationWrapper RewardWrapper ActionWrapper Monitor TimeLimit make register "
+    "registry np_random set_level setLevel undo_logger_setup"
 ).split()
 _GYM_MODULES = (
-    "gym gym.core gym.envs gym.envs.registration gym.utils gym.utils.seeding gym.wrappers "
-    "gym.wrappers.monitor"
+    "gym gym.core gym.envs gym.envs.registration gym.logger gym.utils gym.utils.seeding "
+    "gym.wrappers gym.wrappers.monitor"
 ).split()
 _KERAS: Any = importlib.import_module("tensorflow.keras")
 
@@ -127,6 +131,13 @@ def install(statements: str) -> None:
     backend.get_session = tf.compat.v1.keras.backend.get_session
     backend.set_session = tf.compat.v1.keras.backend.set_session
     layers.CuDNNLSTM, layers.CuDNNGRU = layers.LSTM, layers.GRU
+    layers.core = layers.normalization = layers
+    _KERAS.utils.np_utils, _KERAS.objectives = _KERAS.utils, _KERAS.losses
+    for name in ("Adadelta", "Adagrad", "Adam", "Adamax", "Nadam", "RMSprop", "SGD"):
+        setattr(_KERAS.optimizers, name.lower(), getattr(_KERAS.optimizers, name))
+    time.clock = time.perf_counter  # type: ignore[attr-defined]  # gone with Python 3.8
+    for name in ("Callable", "Iterable", "Mapping", "MutableMapping", "Sequence"):
+        setattr(collections, name, getattr(collections.abc, name))  # gone with Python 3.10
     # Keras 2 wrote and read HDF5 whatever the file's name, such as x.h5f.
     model = _KERAS.Model
     model.save_weights = functools.partialmethod(model.save_weights, save_format="h5")

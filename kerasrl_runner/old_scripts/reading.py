@@ -27,6 +27,8 @@ def read_statements(script: Path) -> list[Statement]:
     Raises:
         UsageError: no such file, or no Python 3.
     """
+    if script.suffix == ".ipynb":
+        raise UsageError(f"{script} is a notebook: jupyter nbconvert --to script {script}")
     statements: list[Statement] = []
     paths = [script]
     for path in paths:  # grows as imports are found
@@ -45,7 +47,7 @@ def read_statements(script: Path) -> list[Statement]:
         statements += found
         for statement in found:
             if imported := _IMPORT.match(statement.text):
-                beside = _find_beside({script.parent, path.parent}, *imported.groups())
+                beside = _find_beside({script.resolve().parent, path.parent}, *imported.groups())
                 paths += [module for module in beside if module not in paths]
     return statements
 

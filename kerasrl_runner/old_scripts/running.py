@@ -22,7 +22,7 @@ _OURS = ("<frozen ", str(Path(__file__).resolve().parents[1]) + os.sep)
 _REMEDIES = {
     r"No module named '(\w+)'": r"If \1 is a package of that name: pip install \1",
     r"No module named '(\w+)(\.[\w.]+)'": r"The installed \1 has no \1\2; an older one may have.",
-    r"Keyword argument not understood|argument: '(?:units|filters)'": "It is written for Keras 1.",
+    r"Keyword argument not under|argument: '(?:units|filters|rate)'": "It is written for Keras 1.",
     r"inhomogeneous shape": "NumPy 1.24 makes no array of unlike parts: np.array(…, dtype=object)",
     r"module 'tensorflow\S*' has no attribute": "It is of TensorFlow 1: tf.compat.v1 may have it.",
 }
@@ -56,7 +56,10 @@ def run_script(script: Path, arguments: Sequence[str]) -> None:
     # The command's own shortcut at the end would leave what the script holds.
     atexit.unregister(gc.freeze)
     sys.argv = [str(script), *arguments]
-    sys.path[0] = str(script.parent.resolve())
+    folder = script.resolve().parent
+    sys.path[0] = str(folder)
+    # In a checkout of keras-rl with modules of its own, these are found.
+    sys.modules["rl"].__path__.append(str(folder / "rl"))
     try:
         runpy.run_path(str(script), run_name="__main__")
     except Exception as error:
@@ -67,9 +70,14 @@ def run_script(script: Path, arguments: Sequence[str]) -> None:
 def _print_traceback(error: BaseException) -> None:
     """The script's own traceback, without our frames, and where it is known the remedy."""
     outer: list[traceback.FrameSummary] = []
-    if isinstance(error, EnvironmentFailed) and error.__cause__ is not None:
+    cause = error.__cause__ if isinstance(error, EnvironmentFailed) else None
+    if isinstance(cause, SystemExit):  # as an environment ends when its window is closed
+        raise cause
+    if cause and any(
+        not f.filename.startswith(_OURS) for f in traceback.extract_tb(cause.__traceback__)
+    ):
         outer = traceback.extract_tb(error.__traceback__)
-        error = error.__cause__  # the environment is the script's
+        error = cause  # the environment is the script's
     told = traceback.TracebackException.from_exception(error, compact=True)
     part: traceback.TracebackException | None = told
     while part is not None:

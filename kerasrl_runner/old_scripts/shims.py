@@ -18,6 +18,7 @@ NUMPY_NAMES = {
     "bool8": np.bool_, "float_": np.float64, "Inf": np.inf, "infty": np.inf, "NaN": np.nan,
     "NAN": np.nan, "product": np.prod, "alltrue": np.all, "sometrue": np.any, "in1d": np.isin,
     "row_stack": np.vstack, "trapz": np.trapezoid, "asscalar": lambda array: array.item(),
+    "unicode": str, "mat": np.asmatrix,
 }  # fmt: skip
 
 
@@ -36,7 +37,7 @@ SHIMS = (
         "import gymnasium as gym (gym 0.26, its last, fails on NumPy 2)",
     ),
     Shim(
-        r"^\(?((?:\w+, ){2})\w+, (\w+)\)? = (.*\.step\(.*\))",
+        r"^\(?((?:[\w.]+, ){2})[\w.]+, ([\w.]+)\)? = (.*\.step\(.*\))",
         "",
         r"\1terminated, truncated, \2 = \3 (gym 0.26)",
     ),

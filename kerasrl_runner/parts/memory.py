@@ -305,7 +305,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self, observation: Any, action: int, reward: float, terminated: bool, *, closing: bool
     ) -> None:
         # Several inputs stay as they are, as a tuple, a dict or a list of unlike arrays.
-        if not isinstance(observation, np.ndarray | tuple | dict):
+        is_several = isinstance(observation, tuple) and any(map(np.ndim, observation))
+        if not (is_several or isinstance(observation, np.ndarray | dict)):
             with contextlib.suppress(ValueError):
                 observation = np.asarray(observation)
         if self._entries is None:
@@ -321,7 +322,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._size = min(self._size + 1, self.limit)
 
     def _make_room(self, observation: Any, stored: np.ndarray) -> None:
-        """Hold floats from here on where scripts reset to whole numbers and then step to floats.
+        """Hold larger numbers or floats from here on, where a script's `reset` gave smaller ones.
 
         Raises:
             ValueError: the observation's shape differs from the ones before, or its kind.
@@ -329,7 +330,11 @@ class SequentialMemory(rl_memory.SequentialMemory):
         given = observation if isinstance(observation, np.ndarray) else np.array(None)
         if given.dtype == stored.dtype and given.shape == stored.shape[1:]:
             return
-        is_promoted = given.dtype.kind == "f" and stored.dtype.kind in "iub"
+        is_promoted = (
+            given.dtype.kind in "iubf"
+            and stored.dtype.kind in "ib"
+            and np.result_type(given, stored) != stored.dtype
+        )
         alike = is_promoted or np.can_cast(given.dtype, stored.dtype, "same_kind")
         if given.shape != stored.shape[1:] or not alike:
             raise ValueError(
@@ -339,7 +344,11 @@ class SequentialMemory(rl_memory.SequentialMemory):
             )
         if is_promoted:
             fields = [
-                (name, given.dtype if name == "observation" else field.base, field.shape)
+                (
+                    name,
+                    np.result_type(given, stored) if name == "observation" else field.base,
+                    field.shape,
+                )
                 for name, (field, _) in self._entries.dtype.fields.items()
             ]
             self._entries = self._entries.astype(np.dtype(fields))

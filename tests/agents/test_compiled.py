@@ -196,11 +196,19 @@ def test_a_pickled_agent_goes_on_as_the_agent_itself():
         assert all(map(np.array_equal, twin, weights[0]))
 
 
-def test_keras_tensorboard_is_handed_a_keras_model(tmp_path):
+def test_callbacks_of_keras_that_save_and_log_are_handed_a_keras_model(tmp_path):
+    keep = keras.callbacks.ModelCheckpoint(str(tmp_path / "kept.h5"), save_weights_only=True)
+    agent_of().fit(gymnasium.make("CartPole-v1"), 100, callbacks=[keep], verbose=0)
+    agent_of().load_weights(tmp_path / "kept.h5")
     board = keras.callbacks.TensorBoard(tmp_path)
     env = gymnasium.make("gyms:Constant-v0")  # no end of an episode, which would need tensorboard
     agent_of(network(1)).fit(env, 5, callbacks=[board], verbose=0)
     assert list((tmp_path / "train").iterdir())
+
+
+def test_the_model_cannot_be_replaced():
+    with pytest.raises(AttributeError, match="make an agent of that model"):
+        agent_of().model = network()
 
 
 def test_nan_rewards_and_diverging_losses_end_fit():

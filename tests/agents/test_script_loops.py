@@ -307,7 +307,7 @@ class Halves(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(0, 9, (2,))
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        return np.array([0, 1]), {}
+        return (0, 1), {}
 
     def step(self, action: int) -> Any:
         return np.array([0.5, 1.5]), 1.0, False, False, {}

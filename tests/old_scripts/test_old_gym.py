@@ -153,6 +153,53 @@ def test_a_wrapper_changes_what_it_overrides():
     assert env.action_space.n == 2
 
 
+def test_a_wrapper_of_gym_0_9_and_one_that_calls_its_parent():
+    class Tripled(gym.RewardWrapper):
+        def _reward(self, reward):
+            return reward * 3
+
+        def _observation(self, observation):
+            return observation * 0
+
+    class Counted(gym.Wrapper):
+        def seed(self, seed=None):
+            return super().seed(seed)
+
+        def close(self):
+            super().close()
+            self.closed = True
+
+    env = Counted(Tripled(gym.make("CartPole-v1")))
+    assert env.seed(3) == [3]
+    assert not env.reset().any()
+    observation, reward, _, _ = env.step(0)
+    assert (observation.any(), reward) == (False, 3.0)
+    env.close()
+    assert env.closed
+    assert isinstance(env, gym.Env)
+    assert isinstance(env.unwrapped, gym.Env)
+    assert isinstance(Corridor(), gym.Env)
+
+
+def test_a_time_limit_by_hand_and_the_registry_of_gym():
+    env = gym.TimeLimit(Corridor(), max_episode_steps=2)
+    env.reset()
+    assert [env.step(0)[2:] for _ in range(2)] == [
+        (False, {"place": 0}),
+        (True, {"place": 0, "TimeLimit.truncated": True}),
+    ]
+    assert "CartPole-v1" in gym.registry.env_specs
+    assert gym.registry.spec("CartPole-v1") in gym.registry.all()
+
+
+def test_an_environment_of_text_is_printed(capsys):
+    env = gym.make("FrozenLake-v1")
+    env.reset()
+    assert env.render(mode="ansi").count("H") == 4
+    env.render()
+    assert capsys.readouterr().out.count("H") == 4
+
+
 @pytest.mark.parametrize(
     ("old", "new", "arguments"),
     [

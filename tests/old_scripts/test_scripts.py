@@ -12,7 +12,7 @@ from commands import finish, run, run_many, start
 
 from kerasrl_runner import keras_rl
 from kerasrl_runner.keras_rl import SequentialMemory, keras
-from kerasrl_runner.old_scripts import agents
+from kerasrl_runner.old_scripts import agents, gym
 
 CLASSIC = """\
 import sys
@@ -235,6 +235,25 @@ def test_module_names_of_keras_2_and_the_vendor_s_other_agents(tmp_path):
     assert "DQNAgent -> keras-rl's own update, since the script's other agents" in done.stderr
 
 
+class OwnDraw(SequentialMemory):
+    drawn = 0
+
+    def sample(self, batch_size, batch_idxs=None):
+        self.drawn += 1
+        return super().sample(batch_size, batch_idxs)
+
+
+def test_a_memory_that_draws_in_its_own_way_is_asked():
+    model = keras.Sequential([keras.layers.Flatten(input_shape=(1, 4)), keras.layers.Dense(2)])
+    memory = OwnDraw(500)
+    agent = agents.DQNAgent(model, nb_actions=2, memory=memory, nb_steps_warmup=10, batch_size=4)
+    agent.compile("adam")
+    agent.fit(gym.make("CartPole-v1"), 15, verbose=0)
+    assert memory.drawn == 6
+    with pytest.raises(ValueError, match="draws its samples"):
+        keras_rl.DQNAgent(model, nb_actions=2, memory=memory)
+
+
 def test_a_model_that_the_compiled_update_refuses_gets_the_vendor_s(capsys):
     layers = keras.layers
     left, right = layers.Input((1, 2)), layers.Input((1, 2))
@@ -320,9 +339,34 @@ def test_what_fails_in_the_script_is_its_own_traceback(tmp_path):
     assert "kerasrl_runner/" not in done.stderr
 
 
+# As environments end when somebody closes their window.
+CLOSED = """\
+import sys
+import gym
+from keras.layers import Dense, Flatten
+from keras.models import Sequential
+from keras.optimizers import adam
+from rl.agents import DQNAgent, SARSAAgent
+from rl.memory import SequentialMemory
+
+
+class World(gym.Env):
+    def reset(self):
+        return (0, 1)
+
+    def step(self, action):
+        sys.exit()
+
+
+model = Sequential([Flatten(input_shape=(1, 2)), Dense(2)])
+dqn = DQNAgent(model, nb_actions=2, memory=SequentialMemory(99, window_length=1))
+dqn.compile(adam(lr=1e-3, beta_1=0.9, beta_2=0.999, epsilon=None, decay=0.0))
+dqn.fit(World(), nb_steps=5, verbose=0)
+"""
 CANNOT_RUN = [
     ("import sys\nsys.exit(3)\n", 3, ""),
     ("print 'hello'\n", 2, "1.py: expected a script in Python 3"),
+    (CLOSED, 0, ""),
     ("import gym\ngym.make('Vanished-v0')\n", 1, "Vanished"),
     ("import h5py.stats\n", 1, "installed h5py has no h5py.stats"),
     ("import numpy as np\nnp.array([[1], [1, 2]])\n", 1, "np.array(…, dtype=object)"),
@@ -394,6 +438,12 @@ def test_an_atari_script_learns_from_frames(tmp_path):
     assert done.stdout.endswith("True True\nuint8 300\n")
     assert "BreakoutDeterministic-v4 -> gymnasium.make('Breakout-v4', frameskip=4)" in done.stderr
     assert "leaked" not in done.stderr
+
+
+def test_a_notebook_is_no_script(invoke, tmp_path):
+    (tmp_path / "x.ipynb").write_text("{}")
+    done = invoke("script", tmp_path / "x.ipynb")
+    assert (done.code, "jupyter nbconvert" in done.stderr) == (2, True)
 
 
 def test_no_such_script(invoke, tmp_path):

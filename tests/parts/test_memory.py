@@ -348,3 +348,10 @@ def test_a_memory_with_too_few_entries_says_how_many_it_needs() -> None:
         memory.append(np.array([number]), 0, 0.0, False)
     with pytest.raises(ValueError, match=r"window_length \+ 2 = 4 entries .* there are 3"):
         memory.sample_batch(1)
+
+
+def test_larger_whole_numbers_after_small_ones_are_kept():
+    memory = SequentialMemory(5)
+    for observation, dtype in (([1, 2], np.int8), ([300, -200], np.int64), ([0.5, 2], np.float32)):
+        memory.append(np.array(observation, dtype), 0, 0.0, False)
+    assert [list(o) for o in memory.observations] == [[1, 2], [300, -200], [0.5, 2]]

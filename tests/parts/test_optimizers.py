@@ -113,3 +113,7 @@ def test_the_new_style_of_a_legacy_optimizer_decays_too() -> None:
     assert float(variable) == 0.5 + 0.5 / 2
     # Legacy Nadam's `decay` is another thing: of its momentum.
     assert "decay" not in new_style_optimizer(keras.optimizers.legacy.Nadam()).get_config()
+
+
+def test_epsilon_none_is_the_default_as_in_keras_2():
+    assert keras.optimizers.Adam(lr=1e-3, epsilon=None, decay=0.0).epsilon == 1e-7
