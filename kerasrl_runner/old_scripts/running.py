@@ -47,8 +47,10 @@ def run_script(script: Path, arguments: Sequence[str]) -> None:
     statements = read_statements(script)
     needed = {shim for shim, *_ in find_shims(statements)}
 
+    from kerasrl_runner.engines.keras_agents import set_threads
     from kerasrl_runner.old_scripts.modules import install
 
+    set_threads()
     install("\n".join(statement.text for statement in statements))
     for shim in SHIMS:
         if shim in needed and shim.runs_as:

@@ -93,6 +93,7 @@ register(id='Corridor-v0', entry_point='world:Corridor', max_episode_steps=5)
 OWN_WORLD = """\
 import pickle
 import gym
+import tensorflow as tf
 import world
 from tensorflow.keras.models import Sequential
 from tensorflow.keras.layers import Dense, Flatten
@@ -128,6 +129,7 @@ print(history.history['episode_reward'], 'terminals', sum(map(bool, dqn.memory.t
 print('actions', set(map(int, dqn.memory.actions)))
 dqn.test(env, nb_episodes=1)
 pickle.dump(dqn.memory, open('memory.p', 'wb'))
+print('threads', tf.config.threading.get_intra_op_parallelism_threads())
 """
 
 
@@ -179,6 +181,7 @@ def test_a_script_s_own_environment_processor_and_policy(tmp_path):
     assert "actions {0}" in done.stdout
     assert "drawn 5" in done.stdout  # keras-rl's test shows it
     assert (tmp_path / "memory.p").exists()
+    assert done.stdout.endswith("threads 1\n")
 
 
 OTHERS = """\
