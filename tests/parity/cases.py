@@ -167,10 +167,7 @@ def drive(agent, updates: int = UPDATES) -> Iterator[list[float]]:
         if not math.isnan(metrics[0]):
             done += 1
             yield metrics
-        if step.terminated:  # the vendor's extra call after an episode
-            agent.recent_observation = step.last
-            agent.backward(0.0, False)
-        elif step.last is not None:
+        if step.last is not None:
             agent.memory.end_episode(step.last)
         if done == updates:
             return
