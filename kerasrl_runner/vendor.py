@@ -157,6 +157,7 @@ def _lost(package: str, name: str) -> StackError:
 _EAGER = "tensorflow.python.eager"
 _CONCRETE = f"{_EAGER}.polymorphic_function.concrete_function"
 _execute = look_up("tensorflow", f"{_EAGER}.execute", "execute")
+_ops = look_up("tensorflow", "tensorflow.python.framework", "ops")
 _context = look_up("tensorflow", f"{_EAGER}.context", "context")
 for _module, _path in (
     (f"{_EAGER}.context", "Context.function_call_options"),
@@ -239,7 +240,7 @@ def assign_in_graphs(variable: tf.Variable) -> None:
 
 def ignore_graph_mode() -> None:
     """Let a script's disable_eager_execution() and disable_v2_behavior() do nothing."""
-    for module in (tf.compat.v1, look_up("tensorflow", "tensorflow.python.framework", "ops")):
+    for module in (tf.compat.v1, _ops):
         for name in ("disable_eager_execution", "disable_v2_behavior"):
             if hasattr(module, name):
                 setattr(module, name, lambda: None)

@@ -14,7 +14,7 @@ import importlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
@@ -50,7 +50,7 @@ class _Named(abc.ABC):  # noqa: B024  (so that a class of ours can count as gym.
 class Env(_Named):
     """gym.Env: what a script's own environment derives from."""
 
-    metadata: dict[str, Any] = {}  # noqa: RUF012  (gym's)
+    metadata: ClassVar[dict[str, Any]] = {}
     reward_range = (-np.inf, np.inf)
     action_space = observation_space = spec = None
     unwrapped = property(lambda self: self)
@@ -106,8 +106,9 @@ class Monitor(Wrapper):
     def __init__(self, env: Any, directory: str, video_callable: Any = None, **_: Any) -> None:
         super().__init__(env)
         self._directory, self._episode = Path(directory), -1
-        is_cube = lambda episode: round(episode ** (1 / 3)) ** 3 == episode  # noqa: E731
-        self._is_wanted = is_cube if video_callable is None else video_callable
+        self._is_wanted = video_callable
+        if video_callable is None:
+            self._is_wanted = lambda episode: round(episode ** (1 / 3)) ** 3 == episode
         self._recording, self._add = contextlib.ExitStack(), cast(Any, None)
         atexit.register(self._recording.close)  # few scripts close what they monitor
 
@@ -311,11 +312,12 @@ def make(id: str, **arguments: Any) -> OldInterface:
 
 def find_successor(id: str) -> tuple[str, dict[str, Any]]:
     """The id and arguments that make this environment today; `id` alone where nothing does."""
-    with contextlib.suppress(ImportError):  # the Atari games, where they are installed
-        gymnasium.register_envs(importlib.import_module("ale_py"))
     arguments: dict[str, Any] = {}
     module, colon, name = id.rpartition(":")
     name = get_env_id(*parse_env_id(name))  # its own spelling of -v0001 is -v1
+    if name not in gymnasium.registry:
+        with contextlib.suppress(ImportError):  # the Atari games, where they are installed
+            gymnasium.register_envs(importlib.import_module("ale_py"))
     for part, meaning in _VARIANTS.items():
         if part in name and name not in gymnasium.registry:
             name, arguments = name.replace(part, ""), {**arguments, **meaning}

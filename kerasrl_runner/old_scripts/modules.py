@@ -23,7 +23,7 @@ import numpy as np
 
 from kerasrl_runner import keras_rl
 from kerasrl_runner.old_scripts import agents, gym
-from kerasrl_runner.old_scripts.shims import NUMPY_NAMES
+from kerasrl_runner.old_scripts.shims import NUMPY_NAMES, OTHER_AGENTS
 from kerasrl_runner.vendor import ignore_graph_mode, rl_core, tf
 
 # Keras 2.3's and gym's packages, and where the same lies today.
@@ -34,8 +34,6 @@ _TODAY = {
     "tensorflow.python.keras": "tensorflow.keras",
     "gym": "gymnasium",
 }
-# Made or derived from; an import alone does not count.
-_OTHER_AGENTS = re.compile(r"\b(SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent[()]")
 _FACADES: dict[str, ModuleType] = {}
 # What is another thing in old gym than in Gymnasium; each of these modules gets all of it.
 _GYM_NAMES = (
@@ -60,8 +58,9 @@ class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_loader(name, self, is_package=True)
 
     def exec_module(self, module: ModuleType) -> None:
-        name = module.__name__
-        sys.modules[name] = find_module(name)  # type: ignore[assignment]  # the import's answer
+        found = find_module(module.__name__)
+        assert found is not None, "find_spec has found it"
+        sys.modules[module.__name__] = found  # the import's answer
 
 
 def find_module(name: str) -> ModuleType | None:
@@ -73,15 +72,14 @@ def find_module(name: str) -> ModuleType | None:
     if name in _FACADES:
         return _FACADES[name]
     root = next((old for old in _TODAY if f"{name}.".startswith(f"{old}.")), None)
-    if root is not None:
-        today = _TODAY[root] + name[len(root) :]
-        try:
-            return importlib.import_module(today)
-        except ModuleNotFoundError as error:
-            if not f"{today}.".startswith(f"{error.name}."):  # what that module needs is missing
-                raise
-    elif not name.startswith("tensorflow.keras."):
+    if root is None:
         return None
+    today = _TODAY[root] + name[len(root) :]
+    try:
+        return importlib.import_module(today)
+    except ModuleNotFoundError as error:
+        if not f"{today}.".startswith(f"{error.name}."):  # what that module needs is missing
+            raise
     parent = name.rpartition(".")[0]
     return find_module(parent) if parent.count(".") else None
 
@@ -110,7 +108,7 @@ def install(statements: str) -> None:
     _FACADES.update(_overlay(dict.fromkeys(_GYM_MODULES, old)))
     sys.meta_path.insert(0, _OldNames())
     door = {key: getattr(keras_rl, key) for key in keras_rl.__all__}
-    if _OTHER_AGENTS.search(statements):
+    if re.search(OTHER_AGENTS + "[()]", statements):  # made or derived from, not only imported
         _serve_other_agents()
     else:
         ignore_graph_mode()

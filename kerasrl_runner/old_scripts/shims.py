@@ -21,6 +21,9 @@ NUMPY_NAMES = {
     "unicode": str, "mat": np.asmatrix,
 }  # fmt: skip
 
+# Agents of keras-rl2 that this project has not.
+OTHER_AGENTS = r"\b(?:SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent"
+
 
 class Shim(NamedTuple):
     """One habit of old scripts."""
@@ -69,9 +72,9 @@ SHIMS = (
         r"tensorflow.keras\1, imported after kerasrl_runner.keras_rl (Keras 3)",
     ),
     Shim(
-        r"^(?:from rl\S*|(import) rl\S*)( import .+)?",
+        rf"^(?!.*{OTHER_AGENTS})(?:from rl\b\S*|import rl\b\S*)( import .+)?",
         "rl -> kerasrl_runner.keras_rl, corrected and compiled",
-        r"from kerasrl_runner.keras_rl\2 (keras-rl2 is archived)",
+        r"from kerasrl_runner.keras_rl\1 (keras-rl2 is archived)",
     ),
     Shim(
         r"\b((?:SGD|RMSprop|Ada\w+|Nadam)\(.*)\blr=",
@@ -96,7 +99,7 @@ SHIMS = (
         "nothing: the agent is compiled, and keras-rl's own has a graph of its own",
     ),
     Shim(
-        r"\b(?:SARSA|CEM|DDPG|NAF|ContinuousDQN)Agent\b",
+        OTHER_AGENTS,
         "SARSA, CEM, DDPG and NAF agents -> keras-rl2's own, which this project does not correct",
         "another library: keras-rl2 is archived",
     ),
