@@ -135,13 +135,23 @@ class CompiledDQNAgent(BaseDQNAgent):
         return update.networks.q_values(states[0])
 
     def forward(self, observation: Any) -> int:
-        """Choose an action; Q values are not computed for a random one."""
+        """Choose an action; Q values are not computed for a random one.
+
+        A policy is handed the Q values of the legal actions alone, and chooses among those.
+        """
+        self._note_legal_actions()
         policy = self.policy if self.training else self.test_policy
-        if self._closing or not _draws_first(policy):
+        is_lazy = _draws_first(policy)
+        if self._closing or not (is_lazy or self.recent_legal):
             return super().forward(observation)
         state = self.memory.get_recent_state(observation)
-        q_values = LazyQValues(self.nb_actions, lambda: self.compute_q_values(state))
-        action: int = policy.select_action(q_values=q_values)
+        actions = np.arange(self.nb_actions)[self.recent_legal]  # [legal]
+
+        def compute() -> np.ndarray:
+            return self.compute_q_values(state)[self.recent_legal]  # [legal]
+
+        q_values = LazyQValues(actions.size, compute) if is_lazy else compute()
+        action = int(actions[policy.select_action(q_values=q_values)])
         self.recent_observation, self.recent_action = observation, action
         return action
 
@@ -262,7 +272,8 @@ class CompiledDQNAgent(BaseDQNAgent):
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
         """Store the step, and at its time run `gradient_steps` updates in one call."""
         self.memory.append(
-            self.recent_observation, self.recent_action, reward, terminated, self.training
+            *(self.recent_observation, self.recent_action, reward, terminated, self.training),
+            *self.recent_legal,
         )
         metrics = self._learn() if learns else [math.nan] * len(self.metrics_names)
         if self.training and self._is_hard_update():

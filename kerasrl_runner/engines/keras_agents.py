@@ -67,18 +67,19 @@ def build_keras_agent(
         preset.memory.limit, preset.memory.window_length, generator=np.random.default_rng(seed)
     )
     example = environment.example()
-    memory.reserve(example)
+    action_count = int(environment.action_space.n)
+    memory.reserve(example, masked_actions=action_count if environment.action_mask else None)
     network = build_q_network(
         [(layer.name, layer.arguments) for layer in preset.model.layers],
         (preset.memory.window_length, *example.shape),
-        int(environment.action_space.n),
+        action_count,
         settings.dueling_type if settings.enable_dueling_network else None,
     )
     agent = agent_class(
         network,
         policy=_build_policy(preset.policy),
         enable_double_dqn=settings.enable_double_dqn,
-        nb_actions=int(environment.action_space.n),
+        nb_actions=action_count,
         memory=memory,
         gamma=settings.gamma,
         batch_size=settings.batch_size,

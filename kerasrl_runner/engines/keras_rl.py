@@ -16,5 +16,10 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
             f"agent.gradient_steps: engine keras-rl updates once at a time; expected 1, received "
             f"{preset.agent.gradient_steps}. Use --engine compiled."
         )
+    if preset.env.action_mask:
+        raise PresetError(
+            "env.action_mask: engine keras-rl knows no illegal actions; expected false. "
+            "Use --engine compiled or reference."
+        )
     agent = build_keras_agent(VendorDQNAgent, preset, environment, seed)
     return KerasLearner(environment, agent)

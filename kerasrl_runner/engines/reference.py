@@ -21,7 +21,7 @@ from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.weights.file import WeightsFile
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
-_COLUMNS = ("observations", "actions", "rewards", "terminated", "closing", "age")
+_COLUMNS = ("observations", "actions", "rewards", "terminated", "closing", "age", "legal")
 
 
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> ReferenceLearner:
@@ -138,14 +138,16 @@ class _FiveValues:
         self._environment = environment
 
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-        observation = self._environment.reset()
-        assert seed == self._environment.episode_seed
-        return observation, {}
+        environment = self._environment
+        observation = environment.reset()
+        assert seed == environment.episode_seed
+        return observation, {"action_mask": environment.legal_actions}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         environment = self._environment
         observation, reward, _, _ = environment.step(action)
-        return observation, reward, environment.terminated, environment.truncated, {}
+        info = {"action_mask": environment.legal_actions}
+        return observation, reward, environment.terminated, environment.truncated, info
 
 
 class _Entries:
@@ -154,6 +156,8 @@ class _Entries:
     def __init__(self, memory: ReplayMemory) -> None:
         self._memory = memory
         self.capacity = memory.capacity
+        columns = {name: getattr(memory, name) for name in _COLUMNS}
+        self._columns = {name: c for name, c in columns.items() if c is not None}
 
     @property
     def appended(self) -> int:
@@ -161,14 +165,13 @@ class _Entries:
 
     def entries(self, first: int) -> dict[str, np.ndarray]:
         at = np.arange(first, self.appended) % self.capacity  # [N]
-        return {name: getattr(self._memory, name)[at] for name in _COLUMNS}
+        return {name: column[at] for name, column in self._columns.items()}
 
     def refill(self, appended: int, entries: dict[str, np.ndarray]) -> None:
         memory = self._memory
         count = len(next(iter(entries.values())))
         at = np.arange(appended - count, appended) % self.capacity  # [N]
-        for name in _COLUMNS:
-            column = getattr(memory, name)
+        for name, column in self._columns.items():
             if entries[name].shape[1:] != column.shape[1:] or entries[name].dtype != column.dtype:
                 raise ValueError(f"replay memory: {name} is of another shape or dtype")
             column[at] = entries[name]

@@ -53,14 +53,17 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
     replay, weights, actions = (
         np.random.default_rng(entropy) for entropy in (seed, [seed, 1], [seed, 2])
     )
-    entry_bytes = example.nbytes + 26  # action, reward, age, terminated, closing
+    action_count = int(environment.action_space.n)
+    masks = action_count if environment.action_mask else None
+    # action, reward, age, terminated, closing, legal
+    entry_bytes = example.nbytes + 26 + (masks or 0)
     check_memory_fits(preset.memory.limit, entry_bytes)
     try:
         return Agent(
             Network(
                 preset.memory.window_length * example.size,
                 hidden_layers(preset.model.layers),
-                int(environment.action_space.n),
+                action_count,
                 weights,
                 dueling=settings.dueling_type if settings.enable_dueling_network else None,
             ),
@@ -71,6 +74,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
                 replay,
                 preset.memory.window_length,
                 example.dtype,
+                masks,
             ),
             _build_policy(preset.policy, {}),
             actions,

@@ -24,6 +24,7 @@ class Batch(NamedTuple):
     reward: np.ndarray  # [B] float64
     next_state: np.ndarray  # [B, W, *observation]
     terminated: np.ndarray  # [B] bool
+    next_legal: np.ndarray | None  # [B, A] bool, the legal actions of `next_state`; None for all
 
 
 class Column(Sequence[Any]):
@@ -139,10 +140,11 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._entries[place], self._closing[place] = stored, closing
         self.appended, self._size, self._next = appended, count, appended % self.limit
 
-    def reserve(self, observation: Any, action: Any = 0) -> None:
+    def reserve(self, observation: Any, action: Any = 0, masked_actions: int | None = None) -> None:
         """Allocate `limit` entries for observations like this one; else the first `append` does.
 
-        The system commits the pages as they fill, so an unused memory costs nothing yet.
+        The system commits the pages as they fill, so an unused memory costs nothing yet. With
+        `masked_actions` A an entry also keeps which actions were legal.
 
         Raises:
             PresetError: a full memory would not fit into this machine's RAM.
@@ -156,6 +158,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
                 ("action", action.dtype if action.dtype.kind == "f" else np.int64, action.shape),
                 ("reward", np.float64),
                 ("terminated", bool),
+                *([("legal", bool, (masked_actions,))] if masked_actions else []),
             ]
         )
         check_memory_fits(self.limit, entry.itemsize + 1)
@@ -164,21 +167,30 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._closing = np.zeros(self.limit, bool)  # [limit]
 
     def append(
-        self, observation: Any, action: int, reward: float, terminal: bool, training: bool = True
+        self,
+        observation: Any,
+        action: int,
+        reward: float,
+        terminal: bool,
+        training: bool = True,
+        *legal: Any,
     ) -> None:
         """Store the start of a transition; without `training` it only enters the recent window.
+
+        Args:
+            legal: one bool [A], the legal actions, for a memory that keeps them; all if left out.
 
         Raises:
             ValueError: the observation's shape or dtype differs from the ones before.
         """
         closing, self._after_terminal = self._after_terminal, bool(terminal)
         if training:
-            self._store(observation, action, reward, terminal, closing=closing)
+            self._store(observation, action, reward, terminal, *legal, closing=closing)
         self._recent.append(observation)
         if closing and not self.ignore_episode_boundaries:
             self._recent.clear()
 
-    def end_episode(self, observation: Any) -> None:
+    def end_episode(self, observation: Any, *legal: Any) -> None:
         """Close the episode with its last observation, if one is open, and forget the window.
 
         Without an observation the newest entry closes the episode and starts no transition; if it
@@ -190,7 +202,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if self.inside_episode and observation is None:
             self._closing[self._next - 1] = True
         elif self.inside_episode:
-            self._store(observation, 0, 0.0, False, closing=True)
+            self._store(observation, 0, 0.0, False, *legal, closing=True)
         self._after_terminal = False
         self._recent.append(observation)
         if not self.ignore_episode_boundaries:
@@ -273,7 +285,12 @@ class SequentialMemory(rl_memory.SequentialMemory):
         else:
             frames = self._frames(start)  # [B, W + 1, *observation]
             state, next_state = frames[:, :-1], frames[:, 1:]
-        return Batch(state, first["action"], first["reward"], next_state, first["terminated"])
+        next_legal = None
+        if "legal" in self._entries.dtype.names:
+            next_legal = self._entries["legal"][self._physical(start + 1)]  # [B, A]
+        return Batch(
+            state, first["action"], first["reward"], next_state, first["terminated"], next_legal
+        )
 
     def _frames(self, start: np.ndarray) -> np.ndarray:
         """The windows that end in `start` [B] and one frame more, [B, W + 1, *observation]."""
@@ -302,7 +319,14 @@ class SequentialMemory(rl_memory.SequentialMemory):
         return self._closing.take(self._physical(logical))
 
     def _store(
-        self, observation: Any, action: int, reward: float, terminated: bool, *, closing: bool
+        self,
+        observation: Any,
+        action: int,
+        reward: float,
+        terminated: bool,
+        legal: Any = True,
+        *,
+        closing: bool,
     ) -> None:
         # Several inputs stay as they are, as a tuple, a dict or a list of unlike arrays.
         is_several = isinstance(observation, tuple) and any(map(np.ndim, observation))
@@ -315,7 +339,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if stored.dtype != object:
             self._make_room(observation, stored)
         index = self._next
-        self._entries[index] = (observation, action, reward, terminated)
+        entry = (observation, action, reward, terminated, legal)
+        self._entries[index] = entry[: len(self._entries.dtype)]
         self._closing[index] = closing
         self.appended += 1
         self._next = (index + 1) % self.limit

@@ -45,6 +45,7 @@ class Env(_Section):
     kwargs: dict[str, Any] = {}
     observation_scale: float | _Scale = 1.0
     reward_scale: float = 1.0
+    action_mask: bool = False
 
 
 class Layer(RootModel[dict[str, dict[str, Any]]]):

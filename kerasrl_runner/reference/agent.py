@@ -132,18 +132,30 @@ class Agent:
         flat = np.asarray(state, self.network.dtype).reshape(-1)  # [W * observation]
         return self.online_network.q_values(flat)  # [A]
 
-    def select_action(self, state: ArrayLike) -> int:
-        """The policy's action in a state [W, *observation]."""
-        return self.policy.choose(self.q_values(state), self.env_step, self.rng)
+    def select_action(self, state: ArrayLike, legal: Array | None = None) -> int:
+        """The policy's action in a state [W, *observation], among the `legal` ones (bool [A])."""
+        q_values = self.q_values(state)  # [A]
+        if legal is None:
+            return self.policy.choose(q_values, self.env_step, self.rng)
+        actions = legal.nonzero()[0]  # [legal]
+        return int(actions[self.policy.choose(q_values[actions], self.env_step, self.rng)])
 
     def observe(
-        self, observation: ArrayLike, action: int, reward: float, terminated: bool
+        self,
+        observation: ArrayLike,
+        action: int,
+        reward: float,
+        terminated: bool,
+        legal: Array | None = None,
     ) -> LearnResult | None:
         """Store one env step that began at `observation` [*observation], and learn when it is time.
 
+        Args:
+            legal: the actions that `observation` allowed, bool [A], for a memory with masks.
+
         Returns the result of the last learn step, or None where nothing was learned.
         """
-        self.memory.append(observation, action, reward, terminated)
+        self.memory.append(observation, action, reward, terminated, legal)
         result = None
         if self.env_step % self.train_interval == 0 and self.memory.size >= self.learning_starts:
             for _ in range(self.gradient_steps):
@@ -154,20 +166,29 @@ class Agent:
         self.env_step += 1
         return result
 
-    def end_episode(self, observation: ArrayLike) -> None:
+    def end_episode(self, observation: ArrayLike, legal: Array | None = None) -> None:
         """Store the last observation [*observation] of an episode, terminated or truncated."""
-        self.memory.end_episode(observation)
+        self.memory.end_episode(observation, legal)
         self.episode += 1
 
-    def td_target(self, reward: Array, next_state: Array, terminated: Array) -> Array:
+    def td_target(
+        self,
+        reward: Array,
+        next_state: Array,
+        terminated: Array,
+        next_legal: Array | None = None,
+    ) -> Array:
         """y [B] from reward [B], next states [B, W * observation] and terminated (bool) [B].
 
-        A truncated episode is not terminated: the value of its last state counts.
+        A truncated episode is not terminated: the value of its last state counts. The maximum goes
+        over the actions that are `next_legal`, bool [B, A], or over all.
         """
         next_q = self.target_network.q_values(next_state)  # [B, A]
         # Mnih 2015, algorithm 1, "set y_j": the target network chooses the action that it values;
         # van Hasselt 2016, eq. 4 (Double DQN): the online network chooses it
         choosing_q = self.online_network.q_values(next_state) if self.double else next_q  # [B, A]
+        if next_legal is not None:
+            choosing_q = np.where(next_legal, choosing_q, -np.inf)  # [B, A]
         best = choosing_q.argmax(axis=1)  # [B]
         next_value = next_q[np.arange(len(best)), best]  # [B]
         y: Array = reward + self.gamma * next_value * ~terminated  # [B]
@@ -181,7 +202,7 @@ class Agent:
         state = batch.state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * observation]
         next_state = batch.next_state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * obs]
         reward = batch.reward.astype(dtype, copy=False)  # [B]
-        td_target = self.td_target(reward, next_state, batch.terminated)  # [B]
+        td_target = self.td_target(reward, next_state, batch.terminated, batch.next_legal)  # [B]
         outputs = self.online_network.trace(state)  # [B, W * observation], ..., [B, A]
         q_values, rows = outputs[-1], np.arange(size)  # [B, A], [B]
         td_error = td_target - q_values[rows, batch.action]  # [B]

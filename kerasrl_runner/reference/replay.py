@@ -18,13 +18,17 @@ REDRAWS = 16
 
 
 class Batch(NamedTuple):
-    """States [B, W, *observation] as stored, int64 and float64 [B], next states, bool [B]."""
+    """States [B, W, *observation] as stored, int64 and float64 [B], next states, bool [B].
+
+    `next_legal` are the actions that are legal in the next states, bool [B, A], or None for all.
+    """
 
     state: Array
     action: Array
     reward: Array
     next_state: Array
     terminated: Array
+    next_legal: Array | None = None
 
 
 class StateWindow:
@@ -50,7 +54,8 @@ class StateWindow:
 class ReplayMemory:
     """A preallocated ring of `capacity` entries; `size` counts them, closing ones included.
 
-    Index 0 is the oldest entry. ValueError for window_length < 1 or capacity < window_length + 2.
+    With an `action_count` A it keeps which actions were legal at each observation. Index 0 is the
+    oldest entry. ValueError for window_length < 1 or capacity < window_length + 2.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class ReplayMemory:
         rng: np.random.Generator,
         window_length: int = 1,
         dtype: Any = np.float32,
+        action_count: int | None = None,
     ) -> None:
         if window_length < 1 or capacity < window_length + 2:
             raise ValueError(f"no window of {window_length} fits a memory of {capacity} entries")
@@ -72,14 +78,27 @@ class ReplayMemory:
         self.terminated: Array = np.zeros(capacity, np.bool_)  # [N]
         self.closing: Array = np.zeros(capacity, np.bool_)  # [N]
         self.age: Array = np.zeros(capacity, np.int64)  # [N], steps since its episode's start
+        self.legal: Array | None = None
+        if action_count is not None:
+            self.legal = np.ones((capacity, action_count), np.bool_)  # [N, A]
 
     @property
     def size(self) -> int:
         """Entries held."""
         return min(self.appended, self.capacity)
 
-    def append(self, observation: ArrayLike, action: int, reward: float, terminated: bool) -> None:
-        """Store an observation [*observation], the action taken there, its reward and its end."""
+    def append(
+        self,
+        observation: ArrayLike,
+        action: int,
+        reward: float,
+        terminated: bool,
+        legal: ArrayLike | None = None,
+    ) -> None:
+        """Store an observation [*observation], the action taken there, its reward and its end.
+
+        `legal` actions, bool [A], are kept where the memory has room for them.
+        """
         i = self.appended % self.capacity
         self.observations[i] = observation  # [*observation]
         self.actions[i] = action
@@ -87,14 +106,16 @@ class ReplayMemory:
         self.terminated[i] = terminated
         self.closing[i] = False
         self.age[i] = self.episode_length
+        if self.legal is not None:
+            self.legal[i] = True if legal is None else legal  # [A]
         self.appended += 1
         self.episode_length += 1
 
-    def end_episode(self, observation: ArrayLike) -> None:
+    def end_episode(self, observation: ArrayLike, legal: ArrayLike | None = None) -> None:
         """Store the last observation of an episode; ValueError when no episode is open."""
         if self.episode_length == 0:
             raise ValueError("no open episode: append a transition before end_episode")
-        self.append(observation, action=0, reward=0.0, terminated=False)
+        self.append(observation, action=0, reward=0.0, terminated=False, legal=legal)
         self.closing[(self.appended - 1) % self.capacity] = True
         self.episode_length = 0
 
@@ -113,7 +134,10 @@ class ReplayMemory:
             if np.min(indices) < low or np.max(indices) >= high or self.closing[at].any():
                 raise IndexError(f"not all of {indices} start a transition in [{low}, {high})")
         state, next_state = self._windows(at), self._windows(at + 1)  # [B, W, *observation]
-        return Batch(state, self.actions[at], self.rewards[at], next_state, self.terminated[at])
+        next_legal = None if self.legal is None else self.legal.take(at + 1, axis=0, mode="wrap")
+        return Batch(
+            state, self.actions[at], self.rewards[at], next_state, self.terminated[at], next_legal
+        )
 
     def _draw(self, low: int, high: int, batch_size: int) -> Array:
         """Places in the ring [B] of transitions whose index lies in [low, high)."""
