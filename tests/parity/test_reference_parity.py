@@ -104,8 +104,8 @@ def test_all_pairs_of_settings_and_all_optimizers_occur_in_the_fast_cases():
 
 
 class IgnoresTerminals(Agent):
-    def td_target(self, reward, next_state, terminated):
-        return super().td_target(reward, next_state, np.zeros_like(terminated))
+    def td_target(self, reward, next_state, terminated, steps=1):
+        return super().td_target(reward, next_state, np.zeros_like(terminated), steps)
 
 
 class ForgetsTheTarget(Agent):

@@ -31,6 +31,7 @@ def test_env_and_model_alone_are_a_preset(write_preset):
             "nb_steps_warmup": 1_000,
             "train_interval": 1,
             "gradient_steps": 1,
+            "n_steps": 1,
             "target_model_update": 10_000,
             "delta_clip": math.inf,
             "enable_double_dqn": False,
