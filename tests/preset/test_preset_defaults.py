@@ -21,6 +21,7 @@ def test_env_and_model_alone_are_a_preset(write_preset):
             "kwargs": {},
             "observation_scale": 1.0,
             "reward_scale": 1.0,
+            "action_mask": False,
         },
         "model": {"layers": ({"Dense": {"units": 4, "activation": "relu"}},)},
         "memory": {"limit": 50_000, "window_length": 1},

@@ -97,6 +97,20 @@ def test_td_targets_by_hand() -> None:
     np.testing.assert_array_equal(agent.td_target(reward, state, terminated), [2.0, 1.0])
 
 
+def test_td_targets_of_legal_actions_by_hand() -> None:
+    network = make_network(hidden=[], input_size=1, action_count=3)
+    agent = make_agent(network, gamma=0.5)
+    agent.online_network.set_weights([np.array([[1.0, 9.0, 3.0]]), np.zeros(3)])
+    agent.target_network.set_weights([np.array([[6.0, 8.0, 4.0]]), np.zeros(3)])
+    reward, state, terminated = np.ones(2), np.ones((2, 1)), np.zeros(2, bool)
+    legal = np.array([[True, False, True], [False, False, True]])
+    targets = agent.td_target(reward, state, terminated, next_legal=legal)
+    np.testing.assert_array_equal(targets, [1 + 6 / 2, 1 + 4 / 2])
+    agent.double = True  # of the legal actions the online network prefers the last
+    targets = agent.td_target(reward, state, terminated, next_legal=legal)
+    np.testing.assert_array_equal(targets, [1 + 4 / 2, 1 + 4 / 2])
+
+
 def test_epsilon_greedy_explores_as_often_as_its_schedule_says() -> None:
     rng, q = np.random.default_rng(0), np.array([0.0, 1.0, 0.5])
     policy = EpsilonGreedy(linear(1.0, 0.1, 100))

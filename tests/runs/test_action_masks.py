@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from commands import REPOSITORY
 
-import kerasrl_runner
 from kerasrl_runner.engines import build_learner
 from kerasrl_runner.engines.greedy import play
+from kerasrl_runner.engines.learner import Listener
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import TRAINING
 from kerasrl_runner.errors import PresetError
@@ -94,12 +94,49 @@ def test_what_is_legal_is_explored_evenly_and_played_by_its_value(engine):
     assert taken == [(0, 0), (1, 2), (2, 2), (3, 0)]
 
 
+class Losses(Listener):
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_step(self, event: Any) -> None:
+        self.seen += [] if event.loss is None else [event.loss]
+
+
+@EACH_ENGINE
+@pytest.mark.parametrize("double", [False, True], ids=["", "double"])
+@pytest.mark.parametrize("gradient_steps", [1, 2])
+def test_the_maximum_of_a_target_goes_over_legal_actions_alone(engine, double, gradient_steps):
+    """Q = (1, 7, 5, 2) in every state, and actions 0 and 3 are legal in each.
+
+    Action 3 is taken and pays 3, so y = 3 + gamma * 2 = 4 and the loss is (4 - 2)^2 / 2 = 2; with
+    the illegal 7 it would be (6.5 - 2)^2 / 2.
+    """
+    learner = learner_of(
+        engine,
+        {**MASKED, "reward_scale": 1.0, "kwargs": {"masks": [[1, 0, 0, 1]] * 9}},
+        policy={"EpsGreedyQPolicy": {"eps": 0.0}},
+        agent={"gamma": 0.5, "batch_size": 2, "nb_steps_warmup": 5, "enable_double_dqn": double,
+               "gradient_steps": gradient_steps},
+        model={"layers": []},
+        optimizer={"SGD": {"learning_rate": 1e-9}},
+    )  # fmt: skip
+    weights = learner.exported_weights()
+    (_, kernel), (_, bias) = weights.layers[-1].weights
+    kernel[...], bias[...] = 0, (1, 7, 5, 2)
+    learner.set_weights(weights)
+    losses = Losses()
+    learner.train(5, [losses])
+    assert losses.seen == pytest.approx([2.0])
+
+
 def test_keras_rl_refuses_by_name():
     with pytest.raises(PresetError, match=r"env\.action_mask: .* --engine compiled or reference"):
         learner_of("keras-rl", MASKED)
 
 
-def test_taxi_is_trained_with_its_masks(tmp_path):
-    preset = preset_of({"id": TAXI}, fit={"nb_steps": 20_000}, evaluate={"every_steps": 0})
-    trained = kerasrl_runner.fit(preset, engine="reference", steps=3_000, run_dir=tmp_path / "run")
-    assert trained.status == "finished"
+def test_taxi_is_learned_and_nothing_illegal_played_on_the_way():
+    learner = learner_of("reference", {"id": TAXI}, agent={"nb_steps_warmup": 500})
+    before = learner.exported_weights().layers[-1].weights[0][1].copy()
+    learner.train(1_500, [])
+    assert not np.array_equal(learner.exported_weights().layers[-1].weights[0][1], before)
+    assert learner.environment.env.restricted > 1_000

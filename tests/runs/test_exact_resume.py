@@ -39,6 +39,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "optimizer.RMSprop.momentum": 0.5,
         "optimizer.RMSprop.centered": True,
     },
+    "legal actions": {
+        "env.id": "Taxi-v4",
+        "env.action_mask": True,
+        "env.observation_scale": 1.0,
+        "env.max_episode_steps": 30,
+        "memory.limit": 120,
+    },
     "Gumbel, Dropout, BatchNormalization": {
         "policy.BoltzmannGumbelQPolicy.C": 1.5,
         "model.layers": [
@@ -52,6 +59,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 # from a random stream inside TensorFlow's graph, which nothing outside can keep.
 CANNOT = {
     ("reference", "Gumbel, Dropout, BatchNormalization"),
+    ("keras-rl", "legal actions"),
     ("keras-rl", "Gumbel, Dropout, BatchNormalization"),
     ("keras-rl", "dueling, MSE, annealed epsilon, several updates"),
 }
