@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.parts.memory import SequentialMemory
+from kerasrl_runner.parts.memory import PrioritizedMemory, SequentialMemory
 from kerasrl_runner.parts.optimizers import build_optimizer
 from kerasrl_runner.vendor import GreedyQPolicy, keras
 
@@ -75,12 +75,15 @@ class Case:
     dueling: str  # "" is none
     optimizer: str  # a key of OPTIMIZERS
     window_length: int = 1
+    n_steps: int = 1
+    prioritized: bool = False
 
     @property
     def name(self) -> str:
         parts = ["huber" if self.huber else "mse", "soft" if self.soft else "hard"]
         parts += ["double"] * self.double + [self.dueling] * bool(self.dueling)
         parts += [f"window{self.window_length}"] * (self.window_length > 1)
+        parts += [f"n{self.n_steps}"] * (self.n_steps > 1) + ["prioritized"] * self.prioritized
         return "-".join([*parts, self.optimizer])
 
 
@@ -106,6 +109,11 @@ def pairs_of_settings(cases: Iterable[Case]) -> set[tuple[tuple[str, object], ..
 GRID = grid("Adam", "SGD")
 
 
+def priority_of(case: Case) -> dict[str, float]:
+    """What the memory of a case takes by name: by half of the updates beta is 1."""
+    return {"alpha": 0.6, "beta": 0.4, "beta_steps": 400} if case.prioritized else {}
+
+
 def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: object):
     """An agent with a network, a memory and an optimizer that are equal for equal cases."""
     keras.utils.set_random_seed(7)
@@ -115,7 +123,12 @@ def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: o
         keras.Sequential([first, *hidden, keras.layers.Dense(ACTIONS)]),
         GreedyQPolicy(),
         nb_actions=ACTIONS,
-        memory=SequentialMemory(CAPACITY, case.window_length, generator=np.random.default_rng(3)),
+        memory=(PrioritizedMemory if case.prioritized else SequentialMemory)(
+            CAPACITY,
+            case.window_length,
+            generator=np.random.default_rng(3),
+            **priority_of(case),
+        ),
         gamma=gamma,
         batch_size=BATCH_SIZE,
         nb_steps_warmup=STORED_FIRST,
@@ -124,6 +137,7 @@ def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: o
         enable_double_dqn=case.double,
         enable_dueling_network=bool(case.dueling),
         dueling_type=case.dueling or "avg",
+        **({"n_steps": case.n_steps} if case.n_steps > 1 else {}),
         **arguments,
     )
     agent.compile(build_optimizer(*OPTIMIZERS[case.optimizer]))
