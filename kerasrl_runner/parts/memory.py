@@ -415,13 +415,17 @@ class SequentialMemory(rl_memory.SequentialMemory):
 class PrioritizedMemory(SequentialMemory):
     """Draws by priority, Schaul et al. (2016): `alpha`, `beta` and `beta_steps` as Priorities."""
 
+    priorities: Priorities
+
     def __init__(
         self, *arguments: Any, alpha: float, beta: float, beta_steps: int, **named: Any
     ) -> None:
         super().__init__(*arguments, **named)
-        self.priorities = Priorities(
-            self.limit, self.window_length, alpha=alpha, beta=beta, beta_steps=beta_steps
-        )
+        self._priority = alpha, beta, beta_steps
+
+    def reserve(self, *arguments: Any, **named: Any) -> None:
+        super().reserve(*arguments, **named)
+        self.priorities = Priorities(self.limit, self.window_length, *self._priority)
 
     def _store(self, *entry: Any, closing: bool) -> None:
         super()._store(*entry, closing=closing)

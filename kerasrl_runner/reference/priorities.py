@@ -80,7 +80,7 @@ class Priorities:
     """
 
     def __init__(
-        self, capacity: int, window_length: int, *, alpha: float, beta: float, beta_steps: int
+        self, capacity: int, window_length: int, alpha: float, beta: float, beta_steps: int
     ) -> None:
         self.tree, self.window_length = SumTree(capacity), window_length
         self.alpha, self.beta, self.beta_steps = alpha, beta, beta_steps

@@ -216,9 +216,7 @@ class PrioritizedMemory(ReplayMemory):
 
     def __init__(self, *ring: Any, alpha: float, beta: float, beta_steps: int) -> None:
         super().__init__(*ring)
-        self.priorities = Priorities(
-            self.capacity, self.window_length, alpha=alpha, beta=beta, beta_steps=beta_steps
-        )
+        self.priorities = Priorities(self.capacity, self.window_length, alpha, beta, beta_steps)
 
     def append(self, *entry: Any, **named: Any) -> None:
         """As ReplayMemory; the transition that ends here gets the largest priority so far."""

@@ -131,6 +131,7 @@ def compiled(
     state=((2, 4), "float64"),
     seed=3,
     gradient_steps=1,
+    weighted=False,
     **changes,
 ):
     """Return an update and the two models that it learns on."""
@@ -147,6 +148,7 @@ def compiled(
             soft_rate=rate if rate < 1 else None,
             batch_size=BATCH,
             gradient_steps=gradient_steps,
+            weighted=weighted,
         ),
         tf.TensorSpec(*state),
         seed,
