@@ -204,7 +204,8 @@ class Agent:
             target_parameters = self.target_network.parameters  # [P]
             target_parameters *= 1 - self.target_rate  # [P]
             target_parameters += self.target_rate * self.online_network.parameters  # [P]
-        self.memory.learned(batch, td_error)
+        if self.memory.priorities:
+            self.memory.priorities.update(batch.place, td_error)
         return LearnResult(q_values, td_error, losses)
 
     def _sample(self) -> Batch:
