@@ -32,11 +32,29 @@ ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "weights"
 SCORES = WEIGHTS / "scores.json"
 EPISODES = 100
+HEADING = "## What presets really score\n"
+INTRODUCTION = """\
+`python benchmarks/zoo.py PRESET... --seeds 0 10`, then `--publish`: each seed trained in a process
+of one thread; its best weights (or the last, where a preset keeps no best) played 100 greedy
+episodes of the test stream. IQM is the mean of the middle half of the seeds, with the 95% interval of a
+percentile bootstrap; env steps and seconds are medians. The goal is the mean return at which
+Gymnasium calls the environment solved, in a periodic evaluation; the seconds until then are that part of the
+training's. RL Baselines3 Zoo publishes one run each, CleanRL three seeds of 500,000 env steps.
+`kerasrl-run presets list` shows the scores.
+"""
 VARIANTS: dict[str, dict[str, Any]] = {
     "double": {"agent": {"enable_double_dqn": True}},
     "dueling": {"agent": {"enable_dueling_network": True}},
     "prioritized": {"memory": {"priority": {}}},
     "nstep": {"agent": {"n_steps": 3}},
+}
+# What the tutorials' own texts prescribe or claim; other presets claim what is measured.
+CLAIMS = {
+    "cartpole-kerasrl": "5,000 steps, then 5 test episodes",
+    "cartpole-kerasrl-deep": "50,000 steps, then 5 test episodes",
+    "cartpole-minidqn": "learns in “several hundreds of episodes”",
+    "cartpole-minidqn-2017": "learns in “several hundreds of episodes”",
+    "mountaincar-tutorial": "stops at the first trial under 199 steps",
 }
 # One run each (RL Baselines3 Zoo's table for DQN), mean of three seeds (CleanRL's dqn.py, 500,000
 # env steps).
@@ -174,8 +192,9 @@ def tables(summaries: dict[str, dict[str, Any]]) -> str:
     """Markdown: scores, and how soon, beside what others publish."""
     lines = [
         "| preset | engine | seeds | score: IQM (95% interval), worst seed | last weights | env "
-        "steps | seconds | goal reached | after env steps, s | RL Baselines3 Zoo | CleanRL |",
-        "|---" * 11 + "|",
+        "steps | seconds | goal reached | after env steps, s | RL Baselines3 Zoo | CleanRL | its "
+        "text |",
+        "|---" * 12 + "|",
     ]
     for name, s in summaries.items():
         zoo, cleanrl = PUBLISHED.get(s["task"], ("–", "–"))
@@ -184,7 +203,7 @@ def tables(summaries: dict[str, dict[str, Any]]) -> str:
         lines.append(
             f"| `{name}` | {s['engine']} | {s['seeds']} | {show(s['score'])}, {s['worst']:.1f} | "
             f"{show(s['final'])} | {s['env_steps']:,} | {s['seconds']} | {goal} | {soon} | {zoo} | "
-            f"{cleanrl} |"
+            f"{cleanrl} | {CLAIMS.get(name, '–')} |"
         )
     return "\n".join(lines)
 
@@ -210,7 +229,10 @@ def main() -> None:
     summaries = summarize_all(arguments.out)
     if arguments.publish:
         SCORES.write_text(json.dumps(summaries, indent=1) + "\n")
-    if arguments.table or arguments.publish:
+        readme = WEIGHTS / "README.md"
+        before = readme.read_text().partition(HEADING)[0]
+        readme.write_text(f"{before}{HEADING}\n{INTRODUCTION}\n{tables(summaries)}\n")
+    elif arguments.table:
         print(tables(summaries))
 
 
