@@ -36,11 +36,11 @@ HEADING = "## What presets really score\n"
 INTRODUCTION = """\
 `python benchmarks/zoo.py PRESET... --seeds 0 10`, then `--publish`: each seed trained in a process
 of one thread; its best weights (or the last, where a preset keeps no best) played 100 greedy
-episodes of the test stream. IQM is the mean of the middle half of the seeds, with the 95% interval of a
-percentile bootstrap; env steps and seconds are medians. The goal is the mean return at which
-Gymnasium calls the environment solved, in a periodic evaluation; the seconds until then are that part of the
-training's. RL Baselines3 Zoo publishes one run each, CleanRL three seeds of 500,000 env steps.
-`kerasrl-run presets list` shows the scores.
+episodes of the test stream. IQM is the mean of the middle half of the seeds, with the 95% interval
+of a percentile bootstrap; env steps and seconds are medians. The goal is the mean return at which
+Gymnasium calls the environment solved, in a periodic evaluation; the seconds until then are that
+part of the training's. RL Baselines3 Zoo publishes one run each, CleanRL three seeds of 500,000
+env steps. `kerasrl-run presets list` shows the scores.
 """
 VARIANTS: dict[str, dict[str, Any]] = {
     "double": {"agent": {"enable_double_dqn": True}},
