@@ -53,7 +53,7 @@ class SumTree:
         self.top.cumsum(out=before[1:])  # [T]
         if before[-1] == 0:
             raise ValueError("no transition to sample: none is stored with its whole window")
-        mass = np.minimum(uniform * before[-1], np.nextafter(before[-1], 0))  # [B]
+        mass = uniform * before[-1]  # [B]
         at = before.searchsorted(mass, side="right") - 1  # [B]
         mass -= before[at]  # [B], what is left of it
         for level in reversed(self.levels):

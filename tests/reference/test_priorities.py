@@ -42,8 +42,7 @@ def test_a_draw_finds_the_leaf_that_a_list_finds(size: int) -> None:
     tree.set(np.arange(size), numbers)
     after = list(itertools.accumulate(numbers.tolist()))
     uniform = np.array([*ENDS, *random.random(500)])
-    below = float(np.nextafter(after[-1], 0))
-    expected = [bisect.bisect_right(after, min(u * after[-1], below)) for u in uniform]
+    expected = [bisect.bisect_right(after, u * after[-1]) for u in uniform]
     assert tree.find(uniform).tolist() == expected
 
 
@@ -63,6 +62,14 @@ def test_a_leaf_of_0_is_never_drawn(size: int) -> None:
         tree = random_tree(size, random, zeros)
         drawn = tree.find(np.array([*ENDS, *random.random(2_000)]))
         assert (tree.leaves[drawn] > 0).all()
+
+
+def test_the_largest_number_draws_the_last_leaf_however_sums_are_rounded() -> None:
+    random = np.random.default_rng(2)
+    for _ in range(100):
+        tree = SumTree(40)
+        tree.set(np.arange(10, 30), random.random(20))
+        assert tree.find(np.array([1 - 2**-53])).tolist() == [29]
 
 
 def test_nothing_to_draw_is_said() -> None:
