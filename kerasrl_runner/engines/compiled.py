@@ -13,5 +13,10 @@ from kerasrl_runner.preset.schema import Preset
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
     """The preset's learner. Raises PresetError for settings that it cannot take."""
     set_threads()
-    agent_class = partial(CompiledDQNAgent, gradient_steps=preset.agent.gradient_steps, seed=seed)
+    agent_class = partial(
+        CompiledDQNAgent,
+        gradient_steps=preset.agent.gradient_steps,
+        n_steps=preset.agent.n_steps,
+        seed=seed,
+    )
     return KerasLearner(environment, build_keras_agent(agent_class, preset, environment, seed))
