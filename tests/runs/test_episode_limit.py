@@ -1,4 +1,4 @@
-"""`fit.nb_episodes`: a run ends with that many episodes, or with its env steps if those are first."""
+"""`fit.nb_episodes`: a run ends with that many, or with its env steps if those come first."""
 
 from __future__ import annotations
 
