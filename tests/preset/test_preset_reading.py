@@ -228,6 +228,7 @@ def test_the_classic_walk_through_exactly():
         "train_interval": 1,
         "gradient_steps": 1,
         "target_model_update": 1e-2,
+        "target_network": True,
         "delta_clip": float("inf"),
         "enable_double_dqn": False,
         "enable_dueling_network": False,
