@@ -13,10 +13,12 @@ from kerasrl_runner.preset.schema import Preset
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
     """The preset's learner. Raises PresetError for settings that it cannot take."""
     set_threads()
+    settings = preset.agent
     agent_class = partial(
         CompiledDQNAgent,
-        gradient_steps=preset.agent.gradient_steps,
-        n_steps=preset.agent.n_steps,
+        gradient_steps=settings.gradient_steps,
+        n_steps=settings.n_steps,
+        target_network=settings.target_network,
         seed=seed,
     )
     return KerasLearner(environment, build_keras_agent(agent_class, preset, environment, seed))

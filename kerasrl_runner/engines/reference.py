@@ -92,6 +92,7 @@ class ReferenceLearner(Learner):
             arrays |= {f"priorities/{name}": array for name, array in kept.items()}
         scalars = {
             "env_step": agent.env_step,
+            "learn_call": agent.learn_call,
             "episode": agent.episode,
             "learn_step": agent.optimizer.learn_step,
             "memory_rng": agent.memory.rng.bit_generator.state,
@@ -107,6 +108,7 @@ class ReferenceLearner(Learner):
         if isinstance(agent.memory, PrioritizedMemory):
             agent.memory.priorities.load_state_dict(take_prefixed(arrays, "priorities/"))
         agent.env_step, agent.episode = int(scalars["env_step"]), int(scalars["episode"])
+        agent.learn_call = int(scalars["learn_call"])
         self.episodes = agent.episode
         agent.optimizer.learn_step = int(scalars["learn_step"])
         agent.memory.rng.bit_generator.state = scalars["memory_rng"]
@@ -127,7 +129,7 @@ class ReferenceLearner(Learner):
                     if event.terminated or event.truncated:
                         continue  # The event of its episode's end comes next.
                 else:
-                    epsilon = float(policy.epsilon(event.env_step - 1))  # the newest step's
+                    epsilon = float(policy.epsilon(self.agent.policy_count))  # the newest step's
                     self.send_episode(event.env_step, epsilon)
                 if self.stop_training or event.env_step >= env_steps:
                     break

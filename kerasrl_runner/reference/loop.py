@@ -66,7 +66,7 @@ def train(
                 action = agent.select_action(window.push(observation), legal)
                 next_observation, reward, terminated, truncated, info = env.step(action)
                 reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-                learned = agent.observe(observation, action, reward, terminated, legal)
+                learned = agent.observe(observation, action, reward, terminated, truncated, legal)
                 observation, legal = next_observation, legal_actions(info)
                 episode_return += reward
                 episode_step += 1

@@ -116,7 +116,13 @@ def priority_of(case: Case) -> dict[str, float]:
     return {"alpha": 0.6, "beta": 0.4, "beta_steps": 400} if case.prioritized else {}
 
 
-def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: object):
+def agent_of(
+    case: Case,
+    agent_class: type,
+    gamma: float = GAMMA,
+    batch_size: int = BATCH_SIZE,
+    **arguments: object,
+):
     """An agent with a network, a memory and an optimizer that are equal for equal cases."""
     keras.utils.set_random_seed(7)
     hidden = [keras.layers.Dense(16, activation="relu") for _ in range(2)]
@@ -132,7 +138,7 @@ def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: o
             **priority_of(case),
         ),
         gamma=gamma,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         nb_steps_warmup=STORED_FIRST,
         target_model_update=TARGET_RATE if case.soft else TARGET_INTERVAL,
         delta_clip=DELTA_CLIP if case.huber else math.inf,
