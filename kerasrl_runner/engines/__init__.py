@@ -21,6 +21,7 @@ ENGINES = {
     "compiled": _KERAS_PACKAGES,
     "keras-rl": _KERAS_PACKAGES,
     "reference": ("numpy", "gymnasium"),
+    "qtable": ("numpy", "gymnasium"),
 }
 DEFAULT_ENGINE = "compiled"
 
@@ -31,6 +32,19 @@ def check_engine(name: str) -> None:
         raise UsageError(
             f'there is no engine "{name}".{suggest_name(str(name), list(ENGINES))} '
             f"Known: {', '.join(ENGINES)}."
+        )
+
+
+def check_trainable(preset: Preset, engine: str) -> None:
+    """Raises PresetError for a preset without [model], a table's, and an engine of networks.
+
+    Such an engine plays a table as well as any network.
+    """
+    if preset.model is None and engine != "qtable":
+        raise PresetError(
+            f"model: missing, and the engine {engine} trains a network. {preset.name} is for a "
+            f"table: train it by --engine qtable (from Python engine=\"qtable\"), or give it a "
+            f"[model]."
         )
 
 
@@ -67,5 +81,8 @@ def build(
     Raises:
         UsageError, PresetError, EnvironmentFailed: as `build_learner`.
     """
-    learner = build_learner(load_preset(preset, sections=overrides), check_seed(seed), engine)
+    check_engine(engine)
+    loaded = load_preset(preset, sections=overrides)
+    check_trainable(loaded, engine)
+    learner = build_learner(loaded, check_seed(seed), engine)
     return learner.environment, learner.agent

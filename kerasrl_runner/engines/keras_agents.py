@@ -69,10 +69,11 @@ def build_keras_agent(
     example = environment.example()
     memory.reserve(example)
     network = build_q_network(
-        [(layer.name, layer.arguments) for layer in preset.model.layers],
+        [(layer.name, layer.arguments) for layer in preset.layers],
         (preset.memory.window_length, *example.shape),
         int(environment.action_space.n),
         settings.dueling_type if settings.enable_dueling_network else None,
+        head_bias=preset.model is not None,
     )
     agent = agent_class(
         network,

@@ -59,10 +59,11 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
         return Agent(
             Network(
                 preset.memory.window_length * example.size,
-                hidden_layers(preset.model.layers),
+                hidden_layers(preset.layers),
                 int(environment.action_space.n),
                 weights,
                 dueling=settings.dueling_type if settings.enable_dueling_network else None,
+                head_bias=preset.model is not None,
             ),
             _build_optimizer(preset.optimizer),
             ReplayMemory(
@@ -72,7 +73,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
                 preset.memory.window_length,
                 example.dtype,
             ),
-            _build_policy(preset.policy, {}),
+            build_policy(preset.policy, {}),
             actions,
             gamma=settings.gamma,
             batch_size=settings.batch_size,
@@ -115,7 +116,7 @@ def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
     return hidden
 
 
-def _build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> ReferencePolicy:
+def build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> ReferencePolicy:
     """`annealed`: schedules of the policy's arguments that an outer policy anneals."""
     name, settings = policy.chosen
     if name not in _POLICIES:
@@ -134,7 +135,7 @@ def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferenceP
     if settings.value_max < settings.value_min:
         raise _refusal("policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min")
     schedule = linear(settings.value_max, settings.value_min, settings.nb_steps)
-    return _build_policy(settings.inner_policy, {settings.attr: schedule})
+    return build_policy(settings.inner_policy, {settings.attr: schedule})
 
 
 # Each builds a policy of its settings and of its arguments' schedules.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,32 @@ def build_encoder(space: spaces.Space, scale: float | tuple[float, ...]) -> Enco
             f"the observation; received {factors.size}."
         )
     return lambda observation: _to_array(observation, shape, dtype).astype(np.float32) * factors
+
+
+def build_indexer(space: spaces.Space) -> Callable[[Any], int]:
+    """A function from an observation to its row in a table, counted from 0.
+
+    The function raises ValueError or TypeError for an observation that is not of the space.
+
+    Raises:
+        PresetError: a space that does not number its observations.
+    """
+    if not isinstance(space, spaces.Discrete):
+        raise PresetError(
+            f"env.id: a table has a row for each observation, and those of {space} have no "
+            f"numbers; expected Discrete. Put a wrapper that gives them some into [env]: wrappers "
+            f'= [{{ "kerasrl_runner.environments.wrappers:Discretize" = {{ bins = [...] }} }}]; '
+            f"MultiDiscrete needs no bins."
+        )
+    start, rows = int(space.start), int(space.n)
+
+    def find_row(observation: Any) -> int:
+        row = operator.index(observation) - start
+        if not 0 <= row < rows:
+            raise ValueError(f"expected a member of {space}, received {observation!r}")
+        return row
+
+    return find_row
 
 
 def _to_one_hot(observation: Any, space: spaces.Space) -> np.ndarray:

@@ -15,7 +15,7 @@ def modules_of(preset: Preset) -> set[str]:
     """The modules of "module:Id-v0" and of "module:Class", wrapped layers' included."""
     spellings = [
         preset.env.id,
-        *(key for layer in preset.model.layers for key in _list_keys(layer.root)),
+        *(key for layer in preset.layers for key in _list_keys(layer.root)),
     ]
     return {name.partition(":")[0] for name in spellings if ":" in name}
 

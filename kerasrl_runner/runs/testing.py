@@ -187,7 +187,7 @@ def play_subject(
             played.append(Episode.of(environment))
 
     with contextlib.closing(environment), contextlib.ExitStack() as stack:
-        player = build_learner(preset, seed, engine, environment)
+        player = build_learner(_without_memory(preset), seed, engine, environment)
         player.set_weights(subject.weights)
         environment.watchers.append(add_episode)
         if video_file:
@@ -215,6 +215,18 @@ def play_subject(
         video=str(video_file) if video_file else None,
         interrupted=asked_to_stop,
         observation_space=environment.observation_space,
+    )
+
+
+def _without_memory(preset: Preset) -> Preset:
+    """The preset with the shortest memory: playing needs none, and a long one may not fit."""
+    shortest = {"limit": preset.memory.window_length + 2}
+    learning = {"nb_steps_warmup": 0, "batch_size": 1}
+    return preset.model_copy(
+        update={
+            "memory": preset.memory.model_copy(update=shortest),
+            "agent": preset.agent.model_copy(update=learning),
+        }
     )
 
 

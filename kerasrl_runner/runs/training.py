@@ -38,7 +38,7 @@ def fit(
         preset: a shipped preset's name, a .toml file or a Preset.
         seed: seeds everything random.
         steps: env steps instead of the preset's `fit.nb_steps`.
-        engine: "compiled", "keras-rl" or "reference".
+        engine: "compiled", "keras-rl", "reference" or "qtable".
         run_dir: the run's own folder, new or empty; else a new one under runs/.
         initial_weights: a weights file to begin with, for the online and the target network.
         checkpoint_every: env steps between checkpoints, which are taken at ends of episodes;
