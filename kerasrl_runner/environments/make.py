@@ -13,8 +13,8 @@ from kerasrl_runner.environments.observations import build_encoder
 from kerasrl_runner.environments.rendering import prepare_window, set_window_caption
 from kerasrl_runner.environments.seeds import TRAINING, episode_seeds
 from kerasrl_runner.errors import EnvironmentFailed, PresetError, suggest_name
-from kerasrl_runner.preset.modules import make_importable
-from kerasrl_runner.preset.schema import Env, Preset
+from kerasrl_runner.preset.modules import import_class, make_importable
+from kerasrl_runner.preset.schema import Env, Preset, Wrapper
 
 
 def build_environment(
@@ -46,11 +46,11 @@ def build_environment(
 
 
 def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
-    """The environment that [env] names; "module:Id-v0" imports module first.
+    """The environment that [env] names, in its wrappers; "module:Id-v0" imports module first.
 
     Raises:
-        PresetError: unknown id, a module that cannot be imported, arguments it does not take, or
-            an action space that is not Discrete.
+        PresetError: unknown id, a module that cannot be imported, arguments that the environment
+            or a wrapper does not take, or an action space that is not Discrete.
         EnvironmentFailed: a package it needs is not installed, or it cannot be made.
     """
     arguments: dict[str, Any] = dict(env.kwargs)
@@ -76,6 +76,8 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
         raise EnvironmentFailed(
             f"env.id: {env.id} cannot be made: {type(error).__name__}: {error}."
         ) from error
+    for number, wrapper in enumerate(env.wrappers):
+        made = _wrap(made, wrapper, f"env.wrappers.{number} ({wrapper.name})")
     if not isinstance(made.action_space, spaces.Discrete):
         made.close()
         raise PresetError(
@@ -83,6 +85,20 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
             f"expected Discrete(n). Wrap the environment in one that maps n integers to actions."
         )
     return made
+
+
+def _wrap(made: gymnasium.Env, wrapper: Wrapper, key: str) -> gymnasium.Env:
+    """`made` in one more wrapper. Raises what make_environment does."""
+    wrapper_class = import_class(wrapper.name, gymnasium.Wrapper, key)
+    try:
+        return wrapper_class(made, **wrapper.arguments)
+    except gymnasium_error.DependencyNotInstalled as error:
+        raise EnvironmentFailed(f"{key}: it needs a package: {error}") from error
+    except (Exception, SystemExit) as error:  # its constructor judges by what it likes
+        raise PresetError(
+            f"{key}: it refuses these arguments or this environment: {type(error).__name__}: "
+            f"{error}."
+        ) from error
 
 
 def check_rendering(preset: Preset, render_mode: str | None) -> None:

@@ -13,11 +13,14 @@ from kerasrl_runner.preset.schema import Preset
 
 def modules_of(preset: Preset) -> set[str]:
     """The modules of "module:Id-v0" and of "module:Class", wrapped layers' included."""
-    spellings = [
-        preset.env.id,
-        *(key for layer in preset.layers for key in _list_keys(layer.root)),
-    ]
-    return {name.partition(":")[0] for name in spellings if ":" in name}
+    spellings = [preset.env.id, *(wrapper.name for wrapper in preset.env.wrappers)]
+    return {name.partition(":")[0] for name in spellings if ":" in name} | layer_modules_of(preset)
+
+
+def layer_modules_of(preset: Preset) -> set[str]:
+    """The modules of the layers alone, which loading the network needs."""
+    keys = {key for layer in preset.layers for key in _list_keys(layer.root)}
+    return {name.partition(":")[0] for name in keys if ":" in name}
 
 
 def _list_keys(value: Any) -> list[str]:

@@ -37,25 +37,10 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Env(_Section):
-    """`gymnasium.make` arguments, and what is done to what the environment returns."""
-
-    id: str = Field(min_length=1)
-    max_episode_steps: int | None = Field(default=None, ge=1)
-    kwargs: dict[str, Any] = {}
-    observation_scale: float | _Scale = 1.0
-    reward_scale: float = 1.0
-
-
-class Layer(RootModel[dict[str, dict[str, Any]]]):
-    """One Keras layer: `{ Dense = { units = 24 } }`, or `{ "module:Class" = { ... } }`."""
+class _NamedTable(RootModel[dict[str, dict[str, Any]]]):
+    """One class by its name, with its arguments: `{ Dense = { units = 24 } }`."""
 
     model_config = ConfigDict(frozen=True, strict=True)
-
-    @model_validator(mode="after")
-    def _check(self) -> Layer:
-        _check_layer(self.root)
-        return self
 
     @property
     def name(self) -> str:
@@ -64,6 +49,39 @@ class Layer(RootModel[dict[str, dict[str, Any]]]):
     @property
     def arguments(self) -> dict[str, Any]:
         return next(iter(self.root.values()))
+
+
+class Wrapper(_NamedTable):
+    """One gymnasium.Wrapper: `{ "gymnasium.wrappers:AtariPreprocessing" = { ... } }`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Wrapper:
+        if len(self.root) != 1 or ":" not in self.name:
+            raise ValueError(
+                f'expected one wrapper a table, such as {{ "module:Class" = {{ ... }} }}, received '
+                f"{', '.join(self.root) or 'none'}"
+            )
+        return self
+
+
+class Env(_Section):
+    """`gymnasium.make` arguments, and what is done to what the environment returns."""
+
+    id: str = Field(min_length=1)
+    max_episode_steps: int | None = Field(default=None, ge=1)
+    kwargs: dict[str, Any] = {}
+    wrappers: tuple[Wrapper, ...] = Field(default=(), strict=False)
+    observation_scale: float | _Scale = 1.0
+    reward_scale: float = 1.0
+
+
+class Layer(_NamedTable):
+    """One Keras layer: `{ Dense = { units = 24 } }`, or `{ "module:Class" = { ... } }`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Layer:
+        _check_layer(self.root)
+        return self
 
 
 def _check_layer(table: Any) -> None:

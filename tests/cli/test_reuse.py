@@ -27,6 +27,11 @@ CASES = {
         ["env.id=FrozenLake-v1", "env.kwargs={is_slippery=false}", *SHORT, *DISCRETE],
         (1, 16),
     ),
+    "limited.h5": (
+        "cartpole",
+        ['env.wrappers=[{"gymnasium.wrappers:TimeLimit" = {max_episode_steps = 9}}]', *SHORT],
+        (1, 4),
+    ),
     "max.h5": (
         "cartpole",
         ["agent.enable_dueling_network=true", "agent.dueling_type=max", *SHORT, *WINDOW],

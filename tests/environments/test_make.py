@@ -41,6 +41,33 @@ def test_kwargs_reach_the_environment() -> None:
     assert env.step(2)[0] == 1  # right, without slipping
 
 
+STACKED = '{"gymnasium.wrappers:FrameStackObservation" = {stack_size = 3}}'
+FLAT = '{"gymnasium.wrappers:FlattenObservation" = {}}'
+
+
+@pytest.mark.parametrize(
+    ("wrappers", "shape"), [([STACKED, FLAT], (48,)), ([FLAT, STACKED], (3, 16))]
+)
+def test_wrappers_are_put_on_in_order(wrappers: list[str], shape: tuple[int, ...]) -> None:
+    overrides = ['env.id="gyms:Frames-v0"', f"env.wrappers=[{', '.join(wrappers)}]"]
+    environment = build_environment(load_preset("cartpole-kerasrl", overrides), 0, TRAINING)
+    assert environment.reset().shape == environment.example().shape == shape
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "words"),
+    [
+        ('"gymnasium.wrappers:TimeLimit" = {steps = 3}', r":TimeLimit\): it refuses"),
+        ('"gymnasium.wrappers:TimeLimits" = {}', "TimeLimits'. Expected module:Class"),
+        ('"gymnasium.spaces:Box" = {}', '"gymnasium.spaces:Box" is not a Wrapper class'),
+        ("TimeLimit = {}", 'expected one wrapper a table, such as { "module:Class" = { ... } }'),
+    ],
+)
+def test_a_wrapper_that_does_not_exist_or_fit_is_refused(wrapper: str, words: str) -> None:
+    with pytest.raises(PresetError, match=rf"env\.wrappers\.0.*{words}"):
+        make_environment(load_preset("cartpole", [f"env.wrappers=[{{{wrapper}}}]"]).env)
+
+
 def test_taxi_is_seen_one_hot() -> None:
     newest = max(name for name in gymnasium.registry if name.startswith("Taxi-"))
     preset = load_preset("cartpole-kerasrl", [f'env.id="{newest}"'])

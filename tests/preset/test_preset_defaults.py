@@ -19,6 +19,7 @@ def test_env_and_model_alone_are_a_preset(write_preset):
         "env": {
             "id": "CartPole-v1",
             "kwargs": {},
+            "wrappers": (),
             "observation_scale": 1.0,
             "reward_scale": 1.0,
         },
