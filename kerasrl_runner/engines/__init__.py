@@ -11,7 +11,7 @@ from kerasrl_runner.engines.learner import Learner
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import TRAINING, check_seed
-from kerasrl_runner.errors import UsageError, suggest_name
+from kerasrl_runner.errors import PresetError, UsageError, suggest_name
 from kerasrl_runner.preset import Preset, load_preset
 
 _KERAS_PACKAGES = ("numpy", "gymnasium", "tensorflow", "tf-keras", "keras-rl2")
