@@ -43,7 +43,7 @@ def check_trainable(preset: Preset, engine: str) -> None:
     if preset.model is None and engine != "qtable":
         raise PresetError(
             f"model: missing, and the engine {engine} trains a network. {preset.name} is for a "
-            f"table: train it by --engine qtable (from Python engine=\"qtable\"), or give it a "
+            f'table: train it by --engine qtable (from Python engine="qtable"), or give it a '
             f"[model]."
         )
 
