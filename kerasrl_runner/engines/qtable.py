@@ -1,7 +1,7 @@
 """Engine `qtable`: tabular Q-learning, for observations that are few enough to be listed.
 
 A baseline: no network, no replay memory, no TensorFlow. The table is saved as the network that
-computes it, a Dense without bias on one-hot observations, and any engine plays that.
+computes it, a Dense without bias on one-hot observations, which any engine plays.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from kerasrl_runner.weights.file import WeightsFile
 from kerasrl_runner.weights.reference_weights import set_reference_weights
 
 MOST_VALUES = 1 << 27  # half a GiB, the most weights of a network too
-_LEARNING_RATE = 0.1
 
 
 @dataclass
@@ -49,17 +48,13 @@ class QTable:
         self.values[...] = 0.0  # [S, A]
 
     def q_values(self, state: Any) -> np.ndarray:
-        """The values [A] of a window of one observation's number."""
+        """The values [A] of a window of one observation's row."""
         return self.values[state[0]]  # [A]
-
-    def select_action(self, state: int) -> int:
-        """The policy's action in a state, a row's number."""
-        return self.policy.choose(self.values[state], self.env_step, self.rng)
 
     def learn(
         self, state: int, action: int, reward: float, next_state: int, terminated: bool
     ) -> float:
-        """Learn from one env step; returns the TD error.
+        """Learn from one env step between two rows; returns the TD error.
 
         A truncated episode is not terminated: the value of its last state counts.
         """
@@ -81,8 +76,7 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
     """
     if preset.model is not None:
         raise PresetError(
-            "model: the engine qtable has no network, it trains presets without [model]. Leave "
-            "[model] out, or use another engine."
+            "model: the engine qtable has no network. Leave [model] out, or use another engine."
         )
     build_indexer(environment.observation_space)  # refuses what has no rows
     states, actions = int(environment.observation_space.n), int(environment.action_space.n)
@@ -91,20 +85,16 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
             f"env.id: a table of {states:,} observations × {actions} actions is too large; "
             f"expected at most {MOST_VALUES:,} values. Use fewer bins, or a network."
         )
-    rng = np.random.default_rng([seed, 2])  # the reference engine's stream of actions
-    agent = QTable(
-        Network(states, (), actions, rng, head_bias=False),
-        build_policy(preset.policy, {}),
-        np.random.default_rng([seed, 2]),
-        ReplayMemory(3, (), rng),
-        preset.agent.gamma,
-        preset.agent.learning_rate or _LEARNING_RATE,
-    )
+    rng = np.random.default_rng([seed, 2])  # as the reference engine's stream of actions
+    network = Network(states, (), actions, np.random.default_rng(0), head_bias=False)
+    policy, memory = build_policy(preset.policy, {}), ReplayMemory(3, (), rng)
+    learning_rate = preset.agent.learning_rate or 0.1
+    agent = QTable(network, policy, rng, memory, preset.agent.gamma, learning_rate)
     return QTableLearner(preset, environment, agent)
 
 
 class QTableLearner(ReferenceLearner):
-    """A QTable in the project's environment, which it sees as the numbers of its rows."""
+    """A QTable in the project's environment, which it sees as rows of the table."""
 
     agent: QTable  # type: ignore[assignment]
 
@@ -117,13 +107,9 @@ class QTableLearner(ReferenceLearner):
         set_reference_weights(self._preset, self._observation_shape, self.agent.network, weights)
 
     def state(self) -> TrainingState:
-        agent = self.agent
-        scalars = {
-            "env_step": agent.env_step,
-            "episodes": self.episodes,
-            "rng": agent.rng.bit_generator.state,
-        }
-        return TrainingState({"table": agent.values.copy()}, scalars)
+        rng = self.agent.rng.bit_generator.state
+        scalars = {"env_step": self.env_steps, "episodes": self.episodes, "rng": rng}
+        return TrainingState({"table": self.agent.values.copy()}, scalars)
 
     def restore(self, state: TrainingState) -> None:
         agent, scalars = self.agent, state.scalars
@@ -137,16 +123,17 @@ class QTableLearner(ReferenceLearner):
         while True:
             state, episode_over = environment.reset(), False
             while not episode_over:
-                action = agent.select_action(state)
+                env_step = agent.env_step
+                action = policy.choose(agent.values[state], env_step, agent.rng)
                 next_state, reward, episode_over, _ = environment.step(action)
                 terminated = environment.terminated
                 td_error = agent.learn(state, action, float(reward), next_state, terminated)
-                loss = 0.5 * td_error * td_error  # as the other engines log it
-                if not math.isfinite(loss):
-                    raise divergence_error(f"the loss became {loss}", agent.env_step)
+                if not math.isfinite(td_error):
+                    raise divergence_error(f"the TD error became {td_error}", agent.env_step)
                 state = next_state
-                self.send_step(agent.env_step, loss)
+                # The loss that the other engines log: half the square of the error.
+                self.send_step(agent.env_step, 0.5 * td_error * td_error)
                 if episode_over:
-                    self.send_episode(agent.env_step, float(policy.epsilon(agent.env_step - 1)))
+                    self.send_episode(agent.env_step, float(policy.epsilon(env_step)))
                 if self.stop_training or agent.env_step >= env_steps:
                     return

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 SIZE = 10  # cells a side
-MOVE, FOOD, ENEMY = -1.0, 25.0, -300.0
-_COLOURS = ((0, 114, 178), (0, 158, 115), (213, 94, 0))  # player, food, enemy
-_DIAGONALS = ((1, 1), (-1, -1), (-1, 1), (1, -1))
-_OTHERS = ((1, 0), (-1, 0), (0, 1), (0, -1), (0, 0))
-_CELL = 40  # pixels of a picture
+_ENLARGED = 40  # times, in a picture
+_PLAYER, _FOOD, _ENEMY = (86, 180, 233), (0, 158, 115), (213, 94, 0)
+# (right, down) of each action, the diagonal ones first.
+_MOVES = ((1, 1), (-1, -1), (-1, 1), (1, -1), (1, 0), (-1, 0), (0, 1), (0, -1), (0, 0))
 
 
 class Blob(gymnasium.Env):
-    """`kerasrl_runner.environments.blob:Blob-v0`: an episode ends at the food or at the enemy, and
-    is truncated after 200 steps. Food and enemy stand still, each of the three in a cell of its own.
+    """`kerasrl_runner.environments.blob:Blob-v0`: food and enemy stand still, each of the three in
+    a cell of its own. A move that would cross the edge stops there.
 
-    A move beyond the edge stops there. Rewards: -1 a move, +25 for the one to the food, -300 for
-    the one to the enemy.
+    A move costs 1; the one to the food pays 25, the one to the enemy -300, and either ends the
+    episode, which is truncated after 200 steps.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 10}  # noqa: RUF012
 
     def __init__(
         self, observation: str = "relative", actions: int = 9, render_mode: str | None = None
@@ -33,9 +32,8 @@ class Blob(gymnasium.Env):
         Args:
             observation: "relative", food - player and enemy - player, each + 9, as
                 MultiDiscrete([19, 19, 19, 19]); or "image", uint8 [10, 10, 3].
-            actions: 9, a step to each neighbouring cell or none; or 4, the diagonal ones. Those
-                change the colour of their cell, as on a chessboard, at an edge alone, and where the
-                edge is "relative" does not tell.
+            actions: 9, to each neighbouring cell or none; or 4, the diagonal ones. Of these half of
+                all cells are out of reach but by way of an edge, which "relative" does not show.
 
         Raises:
             ValueError: another observation or number of actions.
@@ -47,60 +45,45 @@ class Blob(gymnasium.Env):
             )
         self.render_mode = render_mode
         self.action_space = spaces.Discrete(actions)
-        self._is_image = observation == "image"
-        self.observation_space = (
-            spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
-            if self._is_image
-            else spaces.MultiDiscrete([2 * SIZE - 1] * 4)
-        )
-        self._moves = (_DIAGONALS + _OTHERS)[:actions]
-        self._cells = ((0, 0), (0, 1), (0, 2))  # (column, row) of player, food and enemy
+        if observation == "image":
+            self.observation_space = spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+        else:
+            self.observation_space = spaces.MultiDiscrete([2 * SIZE - 1] * 4)
         self._window: Any = None
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
-        places = self.np_random.choice(SIZE * SIZE, 3, replace=False).tolist()
-        self._cells = tuple(divmod(place, SIZE) for place in places)
+        player, food, enemy = self.np_random.choice(SIZE * SIZE, 3, replace=False).tolist()
+        # (column, row) of each
+        self._cells = divmod(player, SIZE), divmod(food, SIZE), divmod(enemy, SIZE)
         if self.render_mode == "human":
             self.render()
         return self._observe(), {}
 
     def step(self, action: int) -> Any:
         (x, y), food, enemy = self._cells
-        right, down = self._moves[action]
+        right, down = _MOVES[action]
         player = (min(max(x + right, 0), SIZE - 1), min(max(y + down, 0), SIZE - 1))
-        self._cells = (player, food, enemy)
-        reward = FOOD if player == food else ENEMY if player == enemy else MOVE
+        self._cells = player, food, enemy
+        reward = 25.0 if player == food else -300.0 if player == enemy else -1.0
         if self.render_mode == "human":
             self.render()
-        return self._observe(), reward, reward != MOVE, False, {}
+        return self._observe(), reward, player in (food, enemy), False, {}
 
     def render(self) -> Any:
-        """An RGB picture [400, 400, 3] of uint8, or with "human" the window."""
-        if self.render_mode is None:
-            gymnasium.logger.warn("Blob was made without a render_mode and shows nothing")
-            return None
+        """The image enlarged, [400, 400, 3] of uint8; with "human" None, and a window shows it."""
+        picture = self._draw().repeat(_ENLARGED, 0).repeat(_ENLARGED, 1)
+        if self.render_mode != "human":
+            return picture
         import pygame
 
-        canvas = pygame.Surface((SIZE * _CELL, SIZE * _CELL))
-        canvas.fill((255, 255, 255))
-        for line in range(0, SIZE * _CELL, _CELL):
-            pygame.draw.line(canvas, (220, 220, 220), (line, 0), (line, SIZE * _CELL))
-            pygame.draw.line(canvas, (220, 220, 220), (0, line), (SIZE * _CELL, line))
-        for (x, y), colour in reversed(list(zip(self._cells, _COLOURS, strict=True))):
-            cell = pygame.Rect(x * _CELL, y * _CELL, _CELL, _CELL).inflate(-8, -8)
-            corners = cell.width // 2 if colour == _COLOURS[0] else 4  # the player is round
-            pygame.draw.rect(canvas, colour, cell, border_radius=corners)
-        if self.render_mode == "rgb_array":
-            return pygame.surfarray.array3d(canvas).swapaxes(0, 1)
         if self._window is None:
             pygame.display.init()
-            self._window = pygame.display.set_mode(canvas.get_size()), pygame.time.Clock()
-        surface, clock = self._window
-        surface.blit(canvas, (0, 0))
+            self._window = pygame.display.set_mode(picture.shape[:2])
+        pygame.surfarray.blit_array(self._window, picture.swapaxes(0, 1))
         pygame.event.pump()
         pygame.display.update()
-        clock.tick(self.metadata["render_fps"])
+        pygame.time.wait(1_000 // self.metadata["render_fps"])
         return None
 
     def close(self) -> None:
@@ -108,16 +91,20 @@ class Blob(gymnasium.Env):
             import pygame
 
             pygame.display.quit()
-            self._window = None
 
     def _observe(self) -> np.ndarray:
+        if isinstance(self.observation_space, spaces.Box):
+            return self._draw()
         (x, y), food, enemy = self._cells
-        if not self._is_image:
-            parts = (food[0] - x, food[1] - y, enemy[0] - x, enemy[1] - y)
-            return np.array(parts, np.int64) + (SIZE - 1)
+        parts = (food[0] - x + 9, food[1] - y + 9, enemy[0] - x + 9, enemy[1] - y + 9)
+        return np.array(parts, np.int64)
+
+    def _draw(self) -> np.ndarray:
         image = np.zeros((SIZE, SIZE, 3), np.uint8)
-        for (column, row), colour in reversed(list(zip(self._cells, _COLOURS, strict=True))):
-            image[row, column] = colour  # The player is drawn last, over what it has reached.
+        player, food, enemy = self._cells
+        # The player comes last, over what it has reached.
+        for (column, row), colour in ((food, _FOOD), (enemy, _ENEMY), (player, _PLAYER)):
+            image[row, column] = colour
         return image
 
 

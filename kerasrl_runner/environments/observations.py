@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from kerasrl_runner.errors import PresetError
 
-Encoder = Callable[[Any], np.ndarray]
+Encoder = Callable[[Any], Any]
 
 
 def build_encoder(space: spaces.Space, scale: float | tuple[float, ...]) -> Encoder:

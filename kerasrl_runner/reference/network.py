@@ -208,8 +208,9 @@ class Network:
     def clone(self) -> Network:
         """A network of the same layers and equal, independent parameters."""
         sizes = (self.input_size, self.hidden, self.action_count, np.random.default_rng(0))
-        kind = {"dueling": self.dueling, "head_bias": self.head_bias, "dtype": self.dtype.name}
-        copy = Network(*sizes, **kind)
+        copy = Network(
+            *sizes, dueling=self.dueling, head_bias=self.head_bias, dtype=self.dtype.name
+        )
         copy.parameters[...] = self.parameters  # [P]
         return copy
 

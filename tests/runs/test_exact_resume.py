@@ -94,7 +94,7 @@ def jobs_of(engine: str, names: list[str]) -> Iterator[dict[str, Any]]:
     end and goes on to as many steps as the whole one."""
     for number, name in enumerate(names):
         begin = ["fit", "--quiet", "--engine", engine, "--seed", "3", "--checkpoint-every", "60"]
-        begin += options(SETTINGS[name]) + ["--preset", PRESETS.get(engine, "cartpole")]
+        begin += [*options(SETTINGS[name]), "--preset", PRESETS.get(engine, "cartpole")]
         go_on = ["fit", "--quiet", "--resume", f"{number}-cut"]
         yield {"arguments": [*begin, "--run-dir", f"{number}-whole", "--steps", str(STEPS)]}
         cut = [*begin, "--run-dir", f"{number}-cut", "--steps", "500"]
