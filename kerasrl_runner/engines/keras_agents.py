@@ -99,12 +99,9 @@ def build_keras_agent(
     return agent
 
 
-def set_threads() -> None:
-    """Let TensorFlow use KERASRL_THREADS threads, 1 if it is not set, unless it runs already.
-
-    At the size of a DQN more threads only wait for each other (benchmarks/README.md).
-    """
-    text = os.environ.get("KERASRL_THREADS") or "1"
+def set_threads(default: int = 1) -> None:
+    """Let TensorFlow use KERASRL_THREADS threads or the default, unless it runs already."""
+    text = os.environ.get("KERASRL_THREADS") or str(min(default, _MOST_THREADS))
     if not (text.isdecimal() and int(text) <= _MOST_THREADS):
         raise UsageError(
             f"KERASRL_THREADS: expected a number of threads up to {_MOST_THREADS}, received {text}."
