@@ -11,6 +11,7 @@ from commands import python, run_many
 
 from kerasrl_runner.engines import build_learner
 from kerasrl_runner.preset import known_presets, load_preset, preset_to_toml
+from kerasrl_runner.preset.modules import modules_of
 from kerasrl_runner.weights.file import WeightsFile, write_weights
 from kerasrl_runner.weights.keras_weights import load_model
 
@@ -60,6 +61,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scripts(folder):
     """File name -> what `test` printed below "Reuse them"."""
+    jobs = []
     for name, (preset_name, overrides, _) in CASES.items():
         preset = load_preset(preset_name, overrides)
         learner = build_learner(preset, 1, "compiled")
@@ -68,7 +70,11 @@ def scripts(folder):
         attributes = {"preset": preset_to_toml(preset)}
         described = WeightsFile(weights.layers, weights.config, attributes)
         write_weights(folder / name, described, overwrite=False)
-    jobs = [{"arguments": ["test", "--weights", name, "--episodes", "1"]} for name in CASES]
+        arguments = ["test", "--weights", name, "--episodes", "1"]
+        if "ale_py" in modules_of(preset):  # which the weights alone do not import
+            (folder / f"{name}.toml").write_text(preset_to_toml(preset))
+            arguments += ["--preset", f"{name}.toml"]
+        jobs.append({"arguments": arguments})
     printed = {}
     for name, outcome in zip(CASES, run_many(jobs, folder, timeout=120), strict=True):
         assert outcome.code == 0, outcome.stderr
