@@ -36,15 +36,11 @@ def check_engine(name: str) -> None:
 
 
 def check_trainable(preset: Preset, engine: str) -> None:
-    """Raises PresetError for a preset without [model], a table's, and an engine of networks.
-
-    Such an engine plays a table as well as any network.
-    """
+    """Raises PresetError for a table's preset and an engine of networks, which only plays it."""
     if preset.model is None and engine != "qtable":
         raise PresetError(
             f"model: missing, and the engine {engine} trains a network. {preset.name} is for a "
-            f'table: train it by --engine qtable (from Python engine="qtable"), or give it a '
-            f"[model]."
+            f'table: train it by --engine qtable (engine="qtable"), or give it a [model].'
         )
 
 

@@ -27,6 +27,6 @@ def _choose_threads(preset: Preset, environment: KerasRLEnvironment) -> int:
 
     At the size of other DQNs more threads only wait for each other (benchmarks/README.md).
     """
-    has_convolutions = any("Conv" in layer.name for layer in preset.model.layers)
+    has_convolutions = any("Conv" in layer.name for layer in preset.layers)
     size = preset.memory.window_length * math.prod(environment.example().shape)
     return len(os.sched_getaffinity(0)) if has_convolutions and size >= _SCREEN else 1

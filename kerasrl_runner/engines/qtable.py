@@ -6,7 +6,6 @@ computes it, a Dense without bias on one-hot observations, which any engine play
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from kerasrl_runner.engines.reference import ReferenceLearner
 from kerasrl_runner.engines.reference_agent import build_policy
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.observations import build_indexer
-from kerasrl_runner.errors import PresetError, divergence_error
+from kerasrl_runner.errors import PresetError
 from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference.agent import Policy
 from kerasrl_runner.reference.network import Network
@@ -128,8 +127,6 @@ class QTableLearner(ReferenceLearner):
                 next_state, reward, episode_over, _ = environment.step(action)
                 terminated = environment.terminated
                 td_error = agent.learn(state, action, float(reward), next_state, terminated)
-                if not math.isfinite(td_error):
-                    raise divergence_error(f"the TD error became {td_error}", agent.env_step)
                 state = next_state
                 # The loss that the other engines log: half the square of the error.
                 self.send_step(agent.env_step, 0.5 * td_error * td_error)

@@ -58,10 +58,9 @@ def build_indexer(space: spaces.Space) -> Callable[[Any], int]:
     """
     if not isinstance(space, spaces.Discrete):
         raise PresetError(
-            f"env.id: a table has a row for each observation, and those of {space} have no "
-            f"numbers; expected Discrete. Put a wrapper that gives them some into [env]: wrappers "
-            f'= [{{ "kerasrl_runner.environments.wrappers:Discretize" = {{ bins = [...] }} }}]; '
-            f"MultiDiscrete needs no bins."
+            f"env.id: a table has a row for each observation; expected Discrete, received {space}. "
+            f'Number them by [env] wrappers = [{{ "kerasrl_runner.environments.wrappers:Discretize"'
+            f" = {{ bins = [...] }} }}]; MultiDiscrete needs no bins."
         )
     start, rows = int(space.start), int(space.n)
 

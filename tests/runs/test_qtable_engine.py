@@ -138,7 +138,7 @@ def test_an_engine_of_networks_trains_no_preset_without_model(tmp_path, engine):
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
-        ({"env": {"id": "CartPole-v1"}}, rf"Box.*expected Discrete.*wrappers = .*{DISCRETIZE}"),
+        ({"env": {"id": "CartPole-v1"}}, rf"expected Discrete.* Box.*wrappers = .*{DISCRETIZE}"),
         ({"env": {"id": "kerasrl_runner.environments.blob:Blob-v0"}}, "MultiDiscrete needs no bi"),
         (
             {"env": {"id": "MountainCar-v0", "wrappers": [{DISCRETIZE: {"bins": [10_000] * 2}}]}},
