@@ -122,8 +122,9 @@ class QTableLearner(ReferenceLearner):
         while True:
             state, episode_over = environment.reset(), False
             while not episode_over:
-                env_step = agent.env_step
-                action = policy.choose(agent.values[state], env_step, agent.rng)
+                # Each env step is a learn call.
+                count = self.episodes if policy.per == "episode" else agent.env_step
+                action = policy.choose(agent.values[state], count, agent.rng)
                 next_state, reward, episode_over, _ = environment.step(action)
                 terminated = environment.terminated
                 td_error = agent.learn(state, action, float(reward), next_state, terminated)
@@ -131,6 +132,6 @@ class QTableLearner(ReferenceLearner):
                 # The loss that the other engines log: half the square of the error.
                 self.send_step(agent.env_step, 0.5 * td_error * td_error)
                 if episode_over:
-                    self.send_episode(agent.env_step, float(policy.epsilon(env_step)))
+                    self.send_episode(agent.env_step, float(policy.epsilon(count)))
                 if self.stop_training or agent.env_step >= env_steps:
                     return

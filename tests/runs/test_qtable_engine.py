@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,20 @@ def test_it_learns_to_cross_the_lake_and_says_how(tmp_path):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["threads"] == {}
     attributes = read_weights(tmp_path / "run" / "best.h5").attributes
     assert (attributes["engine"], attributes["seed"]) == ("qtable", 0)
+
+
+@pytest.mark.parametrize("per", ["env_step", "learn_call", "episode"])
+def test_exploration_may_decay_with_each_of_an_agent_s_counts(tmp_path, per):
+    decaying = {
+        "inner_policy": {"EpsGreedyQPolicy": {}}, "attr": "eps", "value_max": 1.0,
+        "value_min": 0.3, "value_test": 0.0, "factor": 0.9, "per": per,
+    }  # fmt: skip
+    fit(tmp_path, policy={"ExponentialAnnealedPolicy": decaying}, steps=100)
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    counts = [int(r["episode" if per == "episode" else "env_steps"]) for r in rows]
+    expected = [max(0.3, 0.9 ** (count - (per != "episode"))) for count in counts]
+    assert [float(row["epsilon"]) for row in rows] == pytest.approx(expected)
+    assert expected[0] > 0.3
 
 
 def test_equal_seeds_give_equal_files(tmp_path):
