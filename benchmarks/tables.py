@@ -4,7 +4,7 @@
 
 Each seed trains as `kerasrl-run fit --preset PRESET --seed SEED --engine ENGINE` does, one after
 the other, in a process of one thread whose wall time and peak memory are taken; then its best
-weights play 100 greedy episodes of the test stream. Prints a row a preset; `--out` adds one line of
+weights play 500 greedy episodes of the test stream. Prints a row a preset; `--out` adds one line of
 JSON a seed.
 """
 
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from zoo import EPISODES, choose_engine, load
+from zoo import choose_engine, load
 
 import kerasrl_runner
 
@@ -51,7 +51,9 @@ def measure(name: str, seed: int) -> dict[str, Any]:
             sys.exit(f"{name}, seed {seed} failed")
         result = json.loads(said)
         weights = Path(folder) / "run" / "best.h5"
-        score = kerasrl_runner.test(weights=weights, preset=load(name), episodes=EPISODES).score
+        score = kerasrl_runner.test(
+            weights=weights, preset=load(name), episodes=500, seed=seed
+        ).score
         return {
             "preset": name,
             "seed": seed,
