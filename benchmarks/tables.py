@@ -58,7 +58,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
             "preset": name,
             "seed": seed,
             "engine": engine,
-            "score": score.mean_return,
+            "score": test.score.mean_return,
             "env_steps": result["env_steps"],
             "env_steps_of_best": result["best"]["env_steps"],
             "env_steps_per_second": round(result["env_steps_per_second"]),
