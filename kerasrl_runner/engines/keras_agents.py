@@ -76,10 +76,11 @@ def build_keras_agent(
     action_count = int(environment.action_space.n)
     memory.reserve(example, masked_actions=action_count * environment.action_mask)
     network = build_q_network(
-        [(layer.name, layer.arguments) for layer in preset.model.layers],
+        [(layer.name, layer.arguments) for layer in preset.layers],
         (preset.memory.window_length, *example.shape),
         action_count,
         settings.dueling_type if settings.enable_dueling_network else None,
+        head_bias=preset.model is not None,
     )
     agent = agent_class(
         network,
@@ -106,12 +107,9 @@ def build_keras_agent(
     return agent
 
 
-def set_threads() -> None:
-    """Let TensorFlow use KERASRL_THREADS threads, 1 if it is not set, unless it runs already.
-
-    At the size of a DQN more threads only wait for each other (benchmarks/README.md).
-    """
-    text = os.environ.get("KERASRL_THREADS") or "1"
+def set_threads(default: int = 1) -> None:
+    """Let TensorFlow use KERASRL_THREADS threads or the default, unless it runs already."""
+    text = os.environ.get("KERASRL_THREADS") or str(min(default, _MOST_THREADS))
     if not (text.isdecimal() and int(text) <= _MOST_THREADS):
         raise UsageError(
             f"KERASRL_THREADS: expected a number of threads up to {_MOST_THREADS}, received {text}."

@@ -65,10 +65,11 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
         return Agent(
             Network(
                 preset.memory.window_length * example.size,
-                hidden_layers(preset.model.layers),
+                hidden_layers(preset.layers),
                 action_count,
                 weights,
                 dueling=settings.dueling_type if settings.enable_dueling_network else None,
+                head_bias=preset.model is not None,
             ),
             _build_optimizer(preset.optimizer),
             memory_class(
@@ -80,7 +81,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
                 masks,
                 **preset.priority,
             ),
-            _build_policy(preset.policy, {}),
+            build_policy(preset.policy, {}),
             actions,
             gamma=settings.gamma,
             batch_size=settings.batch_size,
@@ -124,7 +125,7 @@ def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
     return hidden
 
 
-def _build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> ReferencePolicy:
+def build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> ReferencePolicy:
     """`annealed`: schedules of the policy's arguments that an outer policy anneals."""
     name, settings = policy.chosen
     if name not in _POLICIES:
@@ -143,13 +144,13 @@ def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferenceP
     if settings.value_max < settings.value_min:
         raise _refusal("policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min")
     schedule = linear(settings.value_max, settings.value_min, settings.nb_steps)
-    return _build_policy(settings.inner_policy, {settings.attr: schedule})
+    return build_policy(settings.inner_policy, {settings.attr: schedule})
 
 
 def _build_decaying(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
     decay = exponential_decay(settings.value_max, 1, settings.factor)
     schedule = {settings.attr: lambda count: max(settings.value_min, decay(count))}
-    policy: Any = _build_policy(settings.inner_policy, schedule)
+    policy: Any = build_policy(settings.inner_policy, schedule)
     decaying: ReferencePolicy = dataclasses.replace(policy, per=settings.per)
     return decaying
 

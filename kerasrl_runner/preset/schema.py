@@ -283,6 +283,8 @@ class Agent(_Section):
     enable_double_dqn: bool = False
     enable_dueling_network: bool = False
     dueling_type: Literal["avg", "max", "naive"] = "avg"
+    # Not keras-rl's: that of the engine `qtable`, 0.1 where None. A network's is its optimizer's.
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
 
     @field_validator("target_model_update")
     @classmethod
@@ -362,7 +364,7 @@ class Preset(_Section):
     name: str = Field(pattern=r"^\w[\w.+ -]*$", max_length=100)
     description: str = ""
     env: Env
-    model: Model
+    model: Model | None = None  # None: a table, which the engine `qtable` trains
     memory: Memory = Memory()
     policy: Policy = Policy(EpsGreedyQPolicy=EpsGreedy())
     agent: Agent = Agent()
@@ -373,6 +375,11 @@ class Preset(_Section):
 
     # Where the file lay: its modules can be imported. Not part of what the preset says.
     _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those between the observation and the Q head; a table has none."""
+        return self.model.layers if self.model else ()
 
     @property
     def folder(self) -> Path | None:

@@ -106,6 +106,8 @@ class Run(Listener):
         self._evaluation_environment: KerasRLEnvironment | None = (
             build_environment(preset, seed, EVALUATION) if preset.evaluate.every_steps else None
         )
+        if self._evaluation_environment is not None:  # The engine chose what its agent sees.
+            self._evaluation_environment.encode = environment.encode
         self._evaluation: Evaluation | None = None
         self._clock = TrainingClock()
         self._listeners: list[Listener] = [self]

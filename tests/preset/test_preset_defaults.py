@@ -58,12 +58,9 @@ def test_a_preset_knows_the_folder_it_lay_in(write_preset, tmp_path):
     assert load_preset(write_preset()).folder == tmp_path
 
 
-@pytest.mark.parametrize("section", ["env", "model"])
-def test_a_missing_section_is_named(write_preset, section):
-    text = {"env": '[env]\nid = "CartPole-v1"\n', "model": "[model]\nlayers = []\n"}
-    del text[section]
-    with pytest.raises(PresetError, match=rf"mine\.toml: {section}: missing"):
-        load_preset(write_preset(base="".join(text.values())))
+def test_a_missing_section_is_named(write_preset):
+    with pytest.raises(PresetError, match=r"mine\.toml: env: missing"):
+        load_preset(write_preset(base="[model]\nlayers = []\n"))
 
 
 def test_every_missing_or_wrong_value_is_named_at_once(write_preset):

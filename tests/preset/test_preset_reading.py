@@ -71,7 +71,7 @@ def test_an_unknown_key_names_line_nearest_and_known_keys(write_preset):
         f'{path}, line 9: agent.batchsize: unknown key. Did you mean "batch_size"? Known here: '
         "gamma, batch_size, nb_steps_warmup, train_interval, gradient_steps, "
         "n_steps, target_model_update, target_network, delta_clip, enable_double_dqn, "
-        "enable_dueling_network, dueling_type."
+        "enable_dueling_network, dueling_type, learning_rate."
     )
 
 

@@ -61,6 +61,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             {"Dropout": {"rate": 0.2}},
         ],
     },
+    "a table": {"agent.nb_steps_warmup": None},
     "decay per replay, one an episode, batches of one, no target network": {
         "policy.ExponentialAnnealedPolicy": {
             "inner_policy": {"EpsGreedyQPolicy": {}},
@@ -77,10 +78,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "env.terminal_reward": -5.0,
     },
 }
+PRESETS = {"qtable": "frozenlake-table"}
 # The reference engine has no such layers; keras-rl updates once at a time, draws all transitions
 # alike and looks one step ahead, and its Dropout draws from a random stream inside TensorFlow's
 # graph, which nothing outside can keep.
 CANNOT = {
+    *((engine, "a table") for engine in ("compiled", "keras-rl", "reference")),
     ("reference", "Gumbel, Dropout, BatchNormalization"),
     ("keras-rl", "legal actions"),
     ("keras-rl", "Gumbel, Dropout, BatchNormalization"),
@@ -99,13 +102,14 @@ GROUPS = [
     ("compiled", [name for name in settings_of("compiled") if name not in SLOW_IN_COMPILED]),
     pytest.param(("compiled", SLOW_IN_COMPILED), marks=pytest.mark.slow),
     ("reference", settings_of("reference")),
+    ("qtable", ["a table"]),
     ("keras-rl", ["as shipped"]),
     pytest.param(("keras-rl", settings_of("keras-rl")[1:]), marks=pytest.mark.slow),
 ]
 
 
 def options(settings: dict[str, Any]) -> list[str]:
-    chosen = {**BASE, **settings}
+    chosen = {key: value for key, value in {**BASE, **settings}.items() if value is not None}
     return [part for key, value in chosen.items() for part in ("--set", f"{key}={_toml(value)}")]
 
 
@@ -122,7 +126,7 @@ def jobs_of(engine: str, names: list[str]) -> Iterator[dict[str, Any]]:
     end and goes on to as many steps as the whole one."""
     for number, name in enumerate(names):
         begin = ["fit", "--quiet", "--engine", engine, "--seed", "3", "--checkpoint-every", "60"]
-        begin += options(SETTINGS[name])
+        begin += [*options(SETTINGS[name]), "--preset", PRESETS.get(engine, "cartpole")]
         go_on = ["fit", "--quiet", "--resume", f"{number}-cut"]
         yield {"arguments": [*begin, "--run-dir", f"{number}-whole", "--steps", str(STEPS)]}
         cut = [*begin, "--run-dir", f"{number}-cut", "--steps", "500"]
