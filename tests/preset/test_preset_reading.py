@@ -234,6 +234,7 @@ def test_the_classic_walk_through_exactly():
         "enable_double_dqn": False,
         "enable_dueling_network": False,
         "dueling_type": "avg",
+        "learning_rate": None,
     }
     assert preset.optimizer.chosen == ("Adam", {"learning_rate": 1e-3})
     assert (preset.fit.nb_steps, preset.test.nb_episodes) == (5_000, 5)
