@@ -13,5 +13,11 @@ from kerasrl_runner.preset.schema import Preset
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
     """The preset's learner. Raises PresetError for settings that it cannot take."""
     set_threads()
-    agent_class = partial(CompiledDQNAgent, gradient_steps=preset.agent.gradient_steps, seed=seed)
+    settings = preset.agent
+    agent_class = partial(
+        CompiledDQNAgent,
+        gradient_steps=settings.gradient_steps,
+        target_network=settings.target_network,
+        seed=seed,
+    )
     return KerasLearner(environment, build_keras_agent(agent_class, preset, environment, seed))

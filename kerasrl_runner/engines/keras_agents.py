@@ -19,6 +19,7 @@ from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.parts.optimizers import build_optimizer
 from kerasrl_runner.parts.policies import (
     BoltzmannQPolicy,
+    ExponentialAnnealedPolicy,
     LinearAnnealedPolicy,
     MaxBoltzmannQPolicy,
     exploration,
@@ -44,6 +45,7 @@ _POLICIES = {
     "MaxBoltzmannQPolicy": MaxBoltzmannQPolicy,
     "BoltzmannGumbelQPolicy": BoltzmannGumbelQPolicy,
     "LinearAnnealedPolicy": LinearAnnealedPolicy,
+    "ExponentialAnnealedPolicy": ExponentialAnnealedPolicy,
 }
 
 
@@ -84,7 +86,8 @@ def build_keras_agent(
         batch_size=settings.batch_size,
         nb_steps_warmup=settings.nb_steps_warmup,
         train_interval=settings.train_interval,
-        target_model_update=settings.target_model_update,
+        # Copied after each single update, the target network is the online one.
+        target_model_update=settings.target_model_update if settings.target_network else 1,
         delta_clip=settings.delta_clip,
     )
     agent.observation_scale = preset.env.observation_scale
@@ -190,6 +193,7 @@ class KerasLearner(Learner):
         arrays["python_key"] = np.array(python_key, np.uint64)
         scalars = {
             "env_steps": self.agent.step,
+            "learn_call": self.agent.learn_call,
             "episodes": self.episodes,
             "numpy": numpy_stream,
             "python": [version, gauss],
@@ -207,6 +211,7 @@ class KerasLearner(Learner):
             if f"policy/{number}" in arrays:
                 policy.action_counts = arrays[f"policy/{number}"].copy()
         self.agent.step = int(scalars["env_steps"])
+        self.agent.learn_call = int(scalars.get("learn_call", 0))  # older runs have none
         self.episodes = int(scalars["episodes"])
         inner = {**scalars["numpy"]["state"], "key": arrays["numpy_key"]}
         np.random.set_state({**scalars["numpy"], "state": inner})

@@ -89,6 +89,7 @@ class ReferenceLearner(Learner):
         }
         scalars = {
             "env_step": agent.env_step,
+            "learn_call": agent.learn_call,
             "episode": agent.episode,
             "learn_step": agent.optimizer.learn_step,
             "memory_rng": agent.memory.rng.bit_generator.state,
@@ -105,6 +106,7 @@ class ReferenceLearner(Learner):
             name.removeprefix("optimizer/"): array for name, array in arrays.items()
         }
         agent.env_step, agent.episode = int(scalars["env_step"]), int(scalars["episode"])
+        agent.learn_call = int(scalars.get("learn_call", 0))  # older runs have none
         self.episodes = agent.episode
         agent.optimizer.learn_step = int(scalars["learn_step"])
         agent.memory.rng.bit_generator.state = scalars["memory_rng"]
@@ -125,7 +127,7 @@ class ReferenceLearner(Learner):
                     if event.terminated or event.truncated:
                         continue  # The event of its episode's end comes next.
                 else:
-                    epsilon = float(policy.epsilon(event.env_step - 1))  # the newest step's
+                    epsilon = float(policy.epsilon(self.agent.policy_count))  # the newest step's
                     self.send_episode(event.env_step, epsilon)
                 if self.stop_training or event.env_step >= env_steps:
                     break

@@ -48,7 +48,9 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
     """
     settings = preset.agent
     example = environment.example()
-    hard = settings.target_model_update >= 1
+    # Without a target network it is the online one: it moves all the way at each learn step.
+    rate = settings.target_model_update if settings.target_network else 1.0
+    hard = settings.target_network and rate >= 1
     # The same stream as the other engines' memory: equal memories draw equal batches.
     replay, weights, actions = (
         np.random.default_rng(entropy) for entropy in (seed, [seed, 1], [seed, 2])
@@ -79,8 +81,8 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
             warmup=settings.nb_steps_warmup,
             train_interval=settings.train_interval,
             gradient_steps=settings.gradient_steps,
-            target_interval=int(settings.target_model_update) if hard else None,
-            target_rate=None if hard else settings.target_model_update,
+            target_interval=int(rate) if hard else None,
+            target_rate=None if hard else rate,
             double=settings.enable_double_dqn,
             huber_clip=settings.delta_clip,
         )
@@ -137,6 +139,14 @@ def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferenceP
     return _build_policy(settings.inner_policy, {settings.attr: schedule})
 
 
+def _build_decaying(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
+    decay = exponential_decay(settings.value_max, 1, settings.factor)
+    schedule = {settings.attr: lambda count: max(settings.value_min, decay(count))}
+    policy: Any = _build_policy(settings.inner_policy, schedule)
+    decaying: ReferencePolicy = dataclasses.replace(policy, per=settings.per)
+    return decaying
+
+
 # Each builds a policy of its settings and of its arguments' schedules.
 _POLICIES: dict[str, Callable[[Any, dict[str, Schedule]], ReferencePolicy]] = {
     "EpsGreedyQPolicy": lambda settings, schedules: EpsilonGreedy(schedules["eps"]),
@@ -144,6 +154,7 @@ _POLICIES: dict[str, Callable[[Any, dict[str, Schedule]], ReferencePolicy]] = {
     "BoltzmannQPolicy": _build_boltzmann,
     "MaxBoltzmannQPolicy": _build_boltzmann,
     "LinearAnnealedPolicy": _build_annealed,
+    "ExponentialAnnealedPolicy": _build_decaying,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,16 @@ from kerasrl_runner.reference.replay import Batch, ReplayMemory
 from kerasrl_runner.reference.schedule import Schedule, constant
 
 Array = NDArray[Any]
+Count = Literal["env_step", "learn_call", "episode"]  # the agent's, by its attribute's name
 
 
 class Policy(Protocol):
-    """Chooses an action in [0, A) from q_values [A]; its schedules are of the env step."""
+    """Chooses an action in [0, A) from q_values [A]; its schedules are of a count of the agent."""
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int: ...
+    @property
+    def per(self) -> Count: ...
+
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,10 @@ class EpsilonGreedy:
     """Mnih 2015, algorithm 1: with probability epsilon a random action, else the greedy one."""
 
     epsilon: Schedule
+    per: Count = "env_step"
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int:
-        if rng.random() < self.epsilon(env_step):
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
+        if rng.random() < self.epsilon(count):
             return int(rng.integers(q_values.size))
         return int(q_values.argmax())
 
@@ -41,11 +46,12 @@ class Boltzmann:
 
     tau: Schedule
     epsilon: Schedule = constant(1.0)  # noqa: RUF009  a function without state
+    per: Count = "env_step"
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int:
-        if rng.random() >= self.epsilon(env_step):
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
+        if rng.random() >= self.epsilon(count):
             return int(q_values.argmax())
-        logits = q_values.astype(np.float64) / self.tau(env_step)  # [A]
+        logits = q_values.astype(np.float64) / self.tau(count)  # [A]
         weights = np.exp(logits - logits.max())  # [A], the maximum taken off: none overflows
         cumulative = weights.cumsum()  # [A]
         return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
@@ -74,7 +80,9 @@ class Agent:
     The target network follows in one of two ways. With `target_rate` in (0, 1] it moves that part
     of the way to the online network after each learn step; 1 means no delay. With
     `target_interval` it is copied every so many env steps, after the update.
-    The agent's state is the networks' parameters, optimizer, memory, rng, env_step and episode.
+    It learns at every `train_interval`th env step, or at the last of each "episode".
+    The agent's state is the networks' parameters, optimizer, memory, rng, and its counts: env_step,
+    learn_call (of `gradient_steps` learn steps each) and episode.
 
     Raises:
         ValueError: a setting out of its range, or a memory too small to start learning.
@@ -89,14 +97,16 @@ class Agent:
     gamma: float = 0.99
     batch_size: int = 32
     warmup: int = 1000
-    train_interval: int = 1
+    train_interval: int | Literal["episode"] = 1
     gradient_steps: int = 1
     target_rate: float | None = None
     target_interval: int | None = None
     double: bool = False
     huber_clip: float = math.inf
     env_step: int = field(default=0, init=False)
+    learn_call: int = field(default=0, init=False)
     episode: int = field(default=0, init=False)
+    policy_count: int = field(default=0, init=False)  # what the newest action was chosen at
 
     def __post_init__(self) -> None:
         rate, interval = self.target_rate, self.target_interval
@@ -112,7 +122,7 @@ class Agent:
             raise ValueError(f"expected a huber_clip above 0, received {self.huber_clip}")
         for name in ("batch_size", "train_interval", "gradient_steps", "target_interval"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise ValueError(f"expected a {name} of 1 or more, received {value}")
         self.learning_starts = max(self.warmup, self.batch_size, self.memory.window_length + 2)
         if self.memory.capacity < self.learning_starts:
@@ -134,10 +144,16 @@ class Agent:
 
     def select_action(self, state: ArrayLike) -> int:
         """The policy's action in a state [W, *observation]."""
-        return self.policy.choose(self.q_values(state), self.env_step, self.rng)
+        self.policy_count = getattr(self, self.policy.per)
+        return self.policy.choose(self.q_values(state), self.policy_count, self.rng)
 
     def observe(
-        self, observation: ArrayLike, action: int, reward: float, terminated: bool
+        self,
+        observation: ArrayLike,
+        action: int,
+        reward: float,
+        terminated: bool,
+        truncated: bool = False,
     ) -> LearnResult | None:
         """Store one env step that began at `observation` [*observation], and learn when it is time.
 
@@ -145,9 +161,14 @@ class Agent:
         """
         self.memory.append(observation, action, reward, terminated)
         result = None
-        if self.env_step % self.train_interval == 0 and self.memory.size >= self.learning_starts:
+        if self.train_interval == "episode":
+            is_due = terminated or truncated
+        else:
+            is_due = self.env_step % self.train_interval == 0
+        if is_due and self.memory.size >= self.learning_starts:
             for _ in range(self.gradient_steps):
                 result = self.learn()
+            self.learn_call += 1
         # Mnih 2015, algorithm 1, last line: every C steps reset Q^ = Q
         if self.target_interval and self.env_step % self.target_interval == 0:
             self.copy_to_target()

@@ -60,7 +60,7 @@ def train(
                 action = agent.select_action(window.push(observation))
                 next_observation, reward, terminated, truncated, info = env.step(action)
                 reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-                learned = agent.observe(observation, action, reward, terminated)
+                learned = agent.observe(observation, action, reward, terminated, truncated)
                 observation = next_observation
                 episode_return += reward
                 episode_step += 1

@@ -150,6 +150,13 @@ def _nothing_left(directory: RunDirectory, record: RunRecord, settings: RunSetti
             f"weights: --set evaluate.stop_at_return=... --initial-weights "
             f"{directory.weights_file}"
         )
+    limit = settings.preset.fit.nb_episodes
+    if limit is not None and record.episodes >= limit:
+        return (
+            f"The run {directory.path} is finished: it played the {limit} episodes of "
+            f"fit.nb_episodes. To train on, begin a new run with its weights: "
+            f"--initial-weights {directory.weights_file}"
+        )
     if settings.steps == record.steps:
         return f"The run {directory.path} is finished; --steps trains it for more."
     return None

@@ -47,6 +47,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
             {"Dropout": {"rate": 0.2}},
         ],
     },
+    "decay per replay, one an episode, batches of one, no target network": {
+        "policy.ExponentialAnnealedPolicy": {
+            "inner_policy": {"EpsGreedyQPolicy": {}},
+            "attr": "eps",
+            "value_max": 1.0,
+            "value_min": 0.01,
+            "value_test": 0.0,
+            "factor": 0.9,
+            "per": "learn_call",
+        },
+        "agent.train_interval": "episode",
+        "agent.batch_size": 1,
+        "agent.target_network": False,
+        "env.terminal_reward": -5.0,
+    },
 }
 # The reference engine has no such layers; keras-rl updates once at a time, and its Dropout draws
 # from a random stream inside TensorFlow's graph, which nothing outside can keep.
