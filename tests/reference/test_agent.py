@@ -112,10 +112,10 @@ def test_td_targets_of_legal_actions_by_hand() -> None:
     agent.target_network.set_weights([np.array([[6.0, 8.0, 4.0]]), np.zeros(3)])
     reward, state, terminated = np.ones(2), np.ones((2, 1)), np.zeros(2, bool)
     legal = np.array([[True, False, True], [False, False, True]])
-    targets = agent.td_target(reward, state, terminated, next_legal=legal)
+    targets = agent.td_target(reward, state, terminated, legal=legal)
     np.testing.assert_array_equal(targets, [1 + 6 / 2, 1 + 4 / 2])
     agent.double = True  # of the legal actions the online network prefers the last
-    targets = agent.td_target(reward, state, terminated, next_legal=legal)
+    targets = agent.td_target(reward, state, terminated, legal=legal)
     np.testing.assert_array_equal(targets, [1 + 4 / 2, 1 + 4 / 2])
 
 
