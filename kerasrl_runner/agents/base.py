@@ -32,7 +32,7 @@ TEST_EPISODE_STEPS = 10_000
 # A test restores these, since it may run inside a fit (D18b).
 _TRAINING_STATE = (
     "training", "_step", "_keep_step", "_closing", "_next_observation", "recent_observation",
-    "recent_action", "stop_training",
+    "recent_action", "recent_legal", "stop_training",
 )  # fmt: skip
 
 
@@ -90,6 +90,8 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
     nb_steps_warmup: float
     train_interval: int | Literal["episode"]
     recent_action: int | None
+    #: The legal actions of the recent observation, bool [A]; empty where all are.
+    recent_legal: tuple[np.ndarray, ...] = ()
 
     @property
     def step(self) -> int:
@@ -130,6 +132,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
     def forward(self, observation: Any) -> int:
         """Choose an action; the vendor's extra call after an episode's end only stores."""
+        self._note_legal_actions()
         if self._closing:
             self.recent_observation, self.recent_action = observation, 0
             return 0
@@ -144,7 +147,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         if self._closing:  # D18: the extra call of rl/core.py:214 stores, it never trains
             self._closing = False
             if self.training:
-                self.memory.end_episode(self.recent_observation)
+                self.memory.end_episode(self.recent_observation, *self.recent_legal)
             else:
                 self.memory.swap_recent([])
             return [math.nan] * len(self.metrics_names)
@@ -162,6 +165,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
     def note_next_observation(self, next_observation: Any) -> None:
         """Keep the observation that followed the newest step, in case `fit` ends there."""
         self._next_observation = next_observation
+        self._note_legal_actions()
 
     def fit(
         self,
@@ -300,6 +304,10 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         """The configuration of a network that takes the environment's own observations."""
         return add_rescaling(config_of(self.model), self.observation_scale)
 
+    def _note_legal_actions(self) -> None:
+        legal = getattr(self._environment, "legal_actions", None)
+        self.recent_legal = () if legal is None else (legal,)
+
     def _q_values(self, state: Any) -> Any:
         return self.compute_batch_q_values([state])[0]
 
@@ -348,7 +356,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
                 raise
         finally:
             if self.training and self.memory.inside_episode:  # D8: fit stops where it stands
-                self.memory.end_episode(self._next_observation)
+                self.memory.end_episode(self._next_observation, *self.recent_legal)
             self.memory.swap_recent([])
             self.training = False  # D20
             self._keep_step = False

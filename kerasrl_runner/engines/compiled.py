@@ -22,6 +22,7 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
     agent_class = partial(
         CompiledDQNAgent,
         gradient_steps=settings.gradient_steps,
+        n_steps=settings.n_steps,
         target_network=settings.target_network,
         seed=seed,
     )

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.agents.base import BaseDQNAgent
-from kerasrl_runner.engines.learner import Learner, Listener, TrainingState
+from kerasrl_runner.engines.learner import Learner, Listener, TrainingState, take_prefixed
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import PresetError, UsageError
-from kerasrl_runner.parts.memory import SequentialMemory
+from kerasrl_runner.parts.memory import PrioritizedMemory, SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.parts.optimizers import build_optimizer
 from kerasrl_runner.parts.policies import (
@@ -65,15 +65,20 @@ def build_keras_agent(
     start_quietly()
     keras.utils.set_random_seed(seed)
     settings = preset.agent
-    memory = SequentialMemory(
-        preset.memory.limit, preset.memory.window_length, generator=np.random.default_rng(seed)
+    memory_class: Any = PrioritizedMemory if preset.priority else SequentialMemory
+    memory = memory_class(
+        preset.memory.limit,
+        preset.memory.window_length,
+        generator=np.random.default_rng(seed),
+        **preset.priority,
     )
     example = environment.example()
-    memory.reserve(example)
+    action_count = int(environment.action_space.n)
+    memory.reserve(example, masked_actions=action_count * environment.action_mask)
     network = build_q_network(
         [(layer.name, layer.arguments) for layer in preset.layers],
         (preset.memory.window_length, *example.shape),
-        int(environment.action_space.n),
+        action_count,
         settings.dueling_type if settings.enable_dueling_network else None,
         head_bias=preset.model is not None,
     )
@@ -81,7 +86,7 @@ def build_keras_agent(
         network,
         policy=_build_policy(preset.policy),
         enable_double_dqn=settings.enable_double_dqn,
-        nb_actions=int(environment.action_space.n),
+        nb_actions=action_count,
         memory=memory,
         gamma=settings.gamma,
         batch_size=settings.batch_size,
@@ -184,6 +189,9 @@ class KerasLearner(Learner):
         for number, policy in enumerate(self._policies()):
             if getattr(policy, "action_counts", None) is not None:  # BoltzmannGumbelQPolicy's
                 arrays[f"policy/{number}"] = policy.action_counts.copy()
+        if isinstance(self.replay, PrioritizedMemory):
+            kept = self.replay.priorities.state_dict()
+            arrays |= {f"priorities/{name}": array for name, array in kept.items()}
         # keras-rl's policies draw from NumPy's global stream, its initializers from Python's.
         numpy_stream: Any = np.random.get_state(legacy=False)
         arrays["numpy_key"] = numpy_stream["state"].pop("key")
@@ -201,15 +209,14 @@ class KerasLearner(Learner):
 
     def restore(self, state: TrainingState) -> None:
         arrays, scalars = state.arrays, state.scalars
-        prefix = "variables/"
-        self.agent.set_variables(
-            {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        )
+        self.agent.set_variables(take_prefixed(arrays, "variables/"))
         for number, policy in enumerate(self._policies()):
             if f"policy/{number}" in arrays:
                 policy.action_counts = arrays[f"policy/{number}"].copy()
+        if isinstance(self.replay, PrioritizedMemory):
+            self.replay.priorities.load_state_dict(take_prefixed(arrays, "priorities/"))
         self.agent.step = int(scalars["env_steps"])
-        self.agent.learn_call = int(scalars.get("learn_call", 0))  # older runs have none
+        self.agent.learn_call = int(scalars["learn_call"])
         self.episodes = int(scalars["episodes"])
         inner = {**scalars["numpy"]["state"], "key": arrays["numpy_key"]}
         np.random.set_state({**scalars["numpy"], "state": inner})

@@ -16,5 +16,20 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
             f"agent.gradient_steps: engine keras-rl updates once at a time; expected 1, received "
             f"{preset.agent.gradient_steps}. Use --engine compiled."
         )
+    if preset.env.action_mask:
+        raise PresetError(
+            "env.action_mask: engine keras-rl knows no illegal actions; expected false. "
+            "Use --engine compiled or reference."
+        )
+    if preset.agent.n_steps > 1:
+        raise PresetError(
+            f"agent.n_steps: engine keras-rl looks one env step ahead; expected 1, received "
+            f"{preset.agent.n_steps}. Use --engine compiled or reference."
+        )
+    if preset.priority:
+        raise PresetError(
+            "memory.priority: engine keras-rl draws all transitions alike; expected no such table. "
+            "Use --engine compiled or reference."
+        )
     agent = build_keras_agent(VendorDQNAgent, preset, environment, seed)
     return KerasLearner(environment, agent)

@@ -58,6 +58,11 @@ class TrainingState:
     scalars: dict[str, Any]
 
 
+def take_prefixed(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with `prefix`, by what follows it."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
 class ReplayEntries(Protocol):
     """A replay memory as a row of entries, the newest of which it holds."""
 

@@ -17,7 +17,7 @@ from kerasrl_runner.reference import optimizers
 from kerasrl_runner.reference.agent import GREEDY, Agent, Boltzmann, EpsilonGreedy
 from kerasrl_runner.reference.agent import Policy as ReferencePolicy
 from kerasrl_runner.reference.network import Activation, Dense, Network
-from kerasrl_runner.reference.replay import ReplayMemory
+from kerasrl_runner.reference.replay import PrioritizedMemory, ReplayMemory
 from kerasrl_runner.reference.schedule import (
     Schedule,
     constant,
@@ -55,25 +55,31 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
     replay, weights, actions = (
         np.random.default_rng(entropy) for entropy in (seed, [seed, 1], [seed, 2])
     )
-    entry_bytes = example.nbytes + 26  # action, reward, age, terminated, closing
+    action_count = int(environment.action_space.n)
+    masks = action_count if environment.action_mask else None
+    # action, reward, age, terminated, closing, legal
+    entry_bytes = example.nbytes + 26 + (masks or 0)
     check_memory_fits(preset.memory.limit, entry_bytes)
+    memory_class: Any = PrioritizedMemory if preset.priority else ReplayMemory
     try:
         return Agent(
             Network(
                 preset.memory.window_length * example.size,
                 hidden_layers(preset.layers),
-                int(environment.action_space.n),
+                action_count,
                 weights,
                 dueling=settings.dueling_type if settings.enable_dueling_network else None,
                 head_bias=preset.model is not None,
             ),
             _build_optimizer(preset.optimizer),
-            ReplayMemory(
+            memory_class(
                 preset.memory.limit,
                 example.shape,
                 replay,
                 preset.memory.window_length,
                 example.dtype,
+                masks,
+                **preset.priority,
             ),
             build_policy(preset.policy, {}),
             actions,
@@ -82,6 +88,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
             warmup=settings.nb_steps_warmup,
             train_interval=settings.train_interval,
             gradient_steps=settings.gradient_steps,
+            n_steps=settings.n_steps,
             target_interval=int(rate) if hard else None,
             target_rate=None if hard else rate,
             double=settings.enable_double_dqn,

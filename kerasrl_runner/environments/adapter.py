@@ -34,7 +34,8 @@ class KerasRLEnvironment:
     `terminated`, `truncated`, `info`, `observation` are those of the newest step; `episode` counts
     resets from 0; `episode_return` is the undiscounted sum of the environment's own rewards, in
     float64, before clip, terminal reward and scale. Each of `watchers` is called after every reset
-    and step.
+    and step. `legal_actions`, bool [A], is what the newest info's "action_mask" allows, everything
+    where it allows nothing; None without `action_mask`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class KerasRLEnvironment:
         reward_scale: float = 1.0,
         seeds: Callable[[int], int] | None = None,
         nb_max_episode_steps: int | None = None,
+        action_mask: bool = False,
     ) -> None:
         """
         Args:
@@ -56,6 +58,7 @@ class KerasRLEnvironment:
             terminal_reward: what `step` returns, before its scale, where the episode terminates.
             seeds: the seed of `reset` for an episode's number; None leaves resets unseeded.
             nb_max_episode_steps: env steps after which an episode is truncated.
+            action_mask: whether info["action_mask"] says which actions are legal.
         """
         if env.render_mode is not None:
             prepare_window()
@@ -70,6 +73,8 @@ class KerasRLEnvironment:
         self.reward_scale = reward_scale
         self.seeds = seeds
         self.nb_max_episode_steps = nb_max_episode_steps
+        self.action_mask = action_mask
+        self.legal_actions: np.ndarray | None = None
         self.episode = -1
         self.episode_length = 0
         self.episode_return = 0.0
@@ -104,8 +109,8 @@ class KerasRLEnvironment:
         """Start the next episode; returns its first observation.
 
         Raises:
-            EnvironmentFailed: the environment raised, or the observation is not finite or not of
-                its space.
+            EnvironmentFailed: the environment raised, the observation is not finite or not of
+                its space, or the info lacks the mask of actions that was asked for.
         """
         self.episode += 1
         self.episode_length = 0
@@ -120,6 +125,7 @@ class KerasRLEnvironment:
         except _FAILURES as error:
             raise self._failure("reset", error) from error
         self.observation = self._encode_observation(observation)
+        self._read_mask()
         self._call_watchers()
         return self.observation
 
@@ -131,7 +137,8 @@ class KerasRLEnvironment:
 
         Raises:
             EnvironmentFailed: the environment raised, or a reward or observation is not finite,
-                the observation is not of its space, or an end of the episode is not a boolean.
+                the observation is not of its space, an end of the episode is not a boolean, or
+                the info lacks the mask of actions that was asked for.
         """
         self.env_steps += 1
         self.episode_length += 1
@@ -144,6 +151,7 @@ class KerasRLEnvironment:
         except _FAILURES as error:
             raise self._failure("step", error) from error
         self.observation = self._encode_observation(observation)
+        self._read_mask()
         capped = self.episode_length == self.nb_max_episode_steps
         self.terminated = terminated
         self.truncated = (truncated or capped) and not terminated
@@ -217,6 +225,26 @@ class KerasRLEnvironment:
     def _call_watchers(self) -> None:
         for watcher in self.watchers:
             watcher()
+
+    def _read_mask(self) -> None:
+        """Take `legal_actions` from the newest info, if masks were asked for."""
+        if not self.action_mask:
+            return
+        count = int(self.action_space.n)
+        given = self.info.get("action_mask") if isinstance(self.info, dict) else None
+        try:
+            mask = np.asarray(given)
+        except ValueError:  # lists of unlike lengths
+            mask = np.empty(0)
+        if mask.shape != (count,) or ((mask != 0) & (mask != 1)).any():
+            raise self._failure(
+                "action_mask",
+                f'expected info["action_mask"] with a 0 or 1 for each of {count} actions from '
+                f"`reset` and every `step`, received {shorten(repr(given), 80)}; without "
+                f"env.action_mask every action is legal",
+            )
+        legal = mask == 1  # [A]
+        self.legal_actions = legal if legal.any() else ~legal  # [A]
 
     def _encode_observation(self, observation: Any) -> Any:
         if self.encode is not None:

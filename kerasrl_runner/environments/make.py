@@ -44,6 +44,7 @@ def build_environment(
         reward_scale=preset.env.reward_scale,
         seeds=episode_seeds(seed, stream),
         nb_max_episode_steps=preset.fit.nb_max_episode_steps if stream == TRAINING else None,
+        action_mask=preset.env.action_mask,
     )
     if render_mode == "human":
         environment.watchers.append(

@@ -34,6 +34,14 @@ def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
                 f"a memory of {memory.limit} entries never holds the {entries} that learning "
                 f"waits for ({name}). Raise the limit, or lower that",
             )
+    _, policy = preset.policy.chosen
+    acting = getattr(policy, "inner_policy", preset.policy)
+    if preset.env.action_mask and acting.BoltzmannGumbelQPolicy is not None:
+        yield (
+            "policy",
+            "BoltzmannGumbelQPolicy counts its actions by their place, and env.action_mask hands a "
+            "policy the legal ones alone. Use BoltzmannQPolicy or EpsGreedyQPolicy",
+        )
     annealed = preset.policy.LinearAnnealedPolicy
     if annealed is not None and annealed.nb_steps > steps:
         yield (

@@ -76,6 +76,7 @@ class Env(_Section):
     reward_clip: _Clip | None = None
     terminal_reward: float | None = None
     reward_scale: float = 1.0
+    action_mask: bool = False
 
     @field_validator("reward_clip")
     @classmethod
@@ -159,11 +160,20 @@ class Model(_Section):
         return self
 
 
+class Priority(_Section):
+    """Not keras-rl's: prioritized replay. Without `beta_steps` beta is 1 at fit.nb_steps."""
+
+    alpha: _Probability = 0.6
+    beta: _Probability = 0.4
+    beta_steps: int | None = Field(default=None, ge=1)
+
+
 class Memory(_Section):
     """rl.memory.SequentialMemory; `limit` in stored observations."""
 
     limit: int = Field(default=50_000, ge=1)
     window_length: int = Field(default=1, ge=1)
+    priority: Priority | None = None
 
 
 class _OneTable(_Section):
@@ -265,6 +275,7 @@ class Agent(_Section):
     train_interval: Annotated[int, Field(ge=1)] | Literal["episode"] = 1
     # Not keras-rl's: updates in one call at each train_interval'th env step.
     gradient_steps: int = Field(default=1, ge=1)
+    n_steps: int = Field(default=1, ge=1)  # env steps whose rewards a target sums up
     target_model_update: int | float = Field(default=10_000, gt=0)
     # Not keras-rl's either: without one, the online network values the next states.
     target_network: bool = True
@@ -373,6 +384,14 @@ class Preset(_Section):
     @property
     def folder(self) -> Path | None:
         return self._folder
+
+    @property
+    def priority(self) -> dict[str, float]:
+        """What a prioritized memory takes; empty where it is none."""
+        priority = self.memory.priority
+        if priority is None:
+            return {}
+        return priority.model_dump() | {"beta_steps": priority.beta_steps or self.fit.nb_steps}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Preset) and self.model_dump() == other.model_dump()

@@ -99,6 +99,7 @@ class Agent:
     warmup: int = 1000
     train_interval: int | Literal["episode"] = 1
     gradient_steps: int = 1
+    n_steps: int = 1
     target_rate: float | None = None
     target_interval: int | None = None
     double: bool = False
@@ -120,7 +121,8 @@ class Agent:
             raise ValueError(f"expected a gamma in [0, 1], received {self.gamma}")
         if not self.huber_clip > 0:
             raise ValueError(f"expected a huber_clip above 0, received {self.huber_clip}")
-        for name in ("batch_size", "train_interval", "gradient_steps", "target_interval"):
+        counts = "batch_size", "train_interval", "gradient_steps", "n_steps", "target_interval"
+        for name in counts:
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"expected a {name} of 1 or more, received {value}")
@@ -142,10 +144,14 @@ class Agent:
         flat = np.asarray(state, self.network.dtype).reshape(-1)  # [W * observation]
         return self.online_network.q_values(flat)  # [A]
 
-    def select_action(self, state: ArrayLike) -> int:
-        """The policy's action in a state [W, *observation]."""
+    def select_action(self, state: ArrayLike, legal: Array | None = None) -> int:
+        """The policy's action in a state [W, *observation], among the `legal` ones (bool [A])."""
+        q_values = self.q_values(state)  # [A]
         self.policy_count = getattr(self, self.policy.per)
-        return self.policy.choose(self.q_values(state), self.policy_count, self.rng)
+        if legal is None:
+            return self.policy.choose(q_values, self.policy_count, self.rng)
+        actions = legal.nonzero()[0]  # [legal]
+        return int(actions[self.policy.choose(q_values[actions], self.policy_count, self.rng)])
 
     def observe(
         self,
@@ -154,20 +160,26 @@ class Agent:
         reward: float,
         terminated: bool,
         truncated: bool = False,
+        legal: Array | None = None,
     ) -> LearnResult | None:
         """Store one env step that began at `observation` [*observation], and learn when it is time.
 
+        Args:
+            legal: the actions that `observation` allowed, bool [A], for a memory with masks.
+
         Returns the result of the last learn step, or None where nothing was learned.
         """
-        self.memory.append(observation, action, reward, terminated)
+        self.memory.append(observation, action, reward, terminated, legal)
         result = None
         if self.train_interval == "episode":
             is_due = terminated or truncated
         else:
             is_due = self.env_step % self.train_interval == 0
         if is_due and self.memory.size >= self.learning_starts:
-            for _ in range(self.gradient_steps):
-                result = self.learn()
+            # All are drawn before the first is learned from: by the same priorities.
+            batches = [self._sample() for _ in range(self.gradient_steps)]
+            for batch in batches:
+                result = self.learn(batch)
             self.learn_call += 1
         # Mnih 2015, algorithm 1, last line: every C steps reset Q^ = Q
         if self.target_interval and self.env_step % self.target_interval == 0:
@@ -175,38 +187,53 @@ class Agent:
         self.env_step += 1
         return result
 
-    def end_episode(self, observation: ArrayLike) -> None:
+    def end_episode(self, observation: ArrayLike, legal: Array | None = None) -> None:
         """Store the last observation [*observation] of an episode, terminated or truncated."""
-        self.memory.end_episode(observation)
+        self.memory.end_episode(observation, legal)
         self.episode += 1
 
-    def td_target(self, reward: Array, next_state: Array, terminated: Array) -> Array:
+    def td_target(
+        self,
+        reward: Array,
+        next_state: Array,
+        terminated: Array,
+        steps: Any = 1,
+        next_legal: Array | None = None,
+    ) -> Array:
         """y [B] from reward [B], next states [B, W * observation] and terminated (bool) [B].
 
+        `steps` [B] or 1 counts the env steps whose rewards `reward` sums up. The next action is one
+        of `next_legal`, bool [B, A], or any at all.
         A truncated episode is not terminated: the value of its last state counts.
         """
         next_q = self.target_network.q_values(next_state)  # [B, A]
         # Mnih 2015, algorithm 1, "set y_j": the target network chooses the action that it values;
         # van Hasselt 2016, eq. 4 (Double DQN): the online network chooses it
         choosing_q = self.online_network.q_values(next_state) if self.double else next_q  # [B, A]
+        if next_legal is not None:
+            choosing_q = np.where(next_legal, choosing_q, -np.inf)  # [B, A]
         best = choosing_q.argmax(axis=1)  # [B]
         next_value = next_q[np.arange(len(best)), best]  # [B]
-        y: Array = reward + self.gamma * next_value * ~terminated  # [B]
+        # Hessel 2018, "multi-step learning": R^(n) + gamma^n max Q, of the steps that there were
+        y: Array = reward + self.gamma**steps * next_value * ~terminated  # [B]
         return y
 
     def learn(self, batch: Batch | None = None) -> LearnResult:
         """One learn step on `batch`, or on one drawn from the memory; then a soft target moves."""
         if batch is None:
-            batch = self.memory.sample(self.batch_size)
+            batch = self._sample()
         size, dtype = len(batch.action), self.network.dtype
         state = batch.state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * observation]
         next_state = batch.next_state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * obs]
         reward = batch.reward.astype(dtype, copy=False)  # [B]
-        td_target = self.td_target(reward, next_state, batch.terminated)  # [B]
+        td_target = self.td_target(
+            reward, next_state, batch.terminated, batch.steps, batch.next_legal
+        )  # [B]
         outputs = self.online_network.trace(state)  # [B, W * observation], ..., [B, A]
         q_values, rows = outputs[-1], np.arange(size)  # [B, A], [B]
         td_error = td_target - q_values[rows, batch.action]  # [B]
         losses, slope = td_loss(td_error, self.huber_clip)  # [B], [B]
+        losses, slope = batch.weight * losses, batch.weight * slope  # [B], [B]
         # Mnih 2015, algorithm 1, gradient of (y_j - Q(phi_j, a_j))^2; keras-rl: mean of the half
         delta = np.zeros(q_values.shape, dtype)  # [B, A], the actions not taken have no error
         delta[rows, batch.action] = slope / size  # [B]
@@ -216,7 +243,11 @@ class Agent:
             target_parameters = self.target_network.parameters  # [P]
             target_parameters *= 1 - self.target_rate  # [P]
             target_parameters += self.target_rate * self.online_network.parameters  # [P]
+        self.memory.learned(batch, td_error)
         return LearnResult(q_values, td_error, losses)
+
+    def _sample(self) -> Batch:
+        return self.memory.sample(self.batch_size, n_steps=self.n_steps, gamma=self.gamma)
 
     def copy_to_target(self) -> None:
         """Make the target network equal to the online network."""

@@ -104,6 +104,50 @@ def test_the_loop_is_handed_no_info_and_the_real_one_is_kept() -> None:
     assert environment.info["text"] == "words"
 
 
+def test_the_mask_of_the_newest_info_says_which_actions_are_legal() -> None:
+    environment = _adapted("Masked", {"last": [False] * 4}, action_mask=True)
+    assert environment.legal_actions is None
+    environment.reset()
+    seen = [environment.legal_actions]
+    for action in (3, 1, 2, 0):
+        environment.step(action)
+        seen.append(environment.legal_actions)
+    assert np.array(seen).tolist() == [
+        [True, False, False, True],
+        [False, True, True, False],
+        [False, False, True, False],
+        [True, True, False, True],
+        [True, True, True, True],  # an episode's last observation allows nothing
+    ]
+
+
+def test_without_action_mask_the_info_is_left_alone() -> None:
+    environment = _adapted("Masked", {"masks": ["nothing"]})
+    environment.reset()
+    assert environment.legal_actions is None
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [None, [1, 1, 1], [1, 1, 1, 1, 1], [[1, 1, 1, 1]], [1, 0, 0, 2], [1, 0, 0, -1], [1, 0, 0, 0.5],
+     [1, 0, 0, np.nan], ["1", "0", "0", "1"], [1, 0, [0], 1], [None] * 4, 1],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("steps", [0, 1])
+def test_an_info_without_a_mask_of_zeros_and_ones_is_a_failing_environment(
+    mask: Any, steps: int
+) -> None:
+    environment = _adapted("Masked", {"masks": [[1] * 4] * steps + [mask]}, action_mask=True)
+    calls = [environment.reset, lambda: environment.step(0)]
+    for call in calls[:steps]:
+        call()
+    expected = (
+        r"\(action_mask\).* a 0 or 1 for each of 4 actions from `reset` and every `step`, rec"
+    )
+    with pytest.raises(EnvironmentFailed, match=expected):
+        calls[steps]()
+
+
 def test_steps_and_episodes_are_counted() -> None:
     environment = _adapted("Trail", {"terminates": 2})
     assert environment.episode == -1

@@ -23,6 +23,7 @@ from cases import (
     Case,
     agent_of,
     drive,
+    priority_of,
     steps,
 )
 
@@ -30,7 +31,7 @@ from kerasrl_runner.agents.compiled import CompiledDQNAgent
 from kerasrl_runner.reference import optimizers
 from kerasrl_runner.reference.agent import GREEDY, Agent
 from kerasrl_runner.reference.network import Dense, Network
-from kerasrl_runner.reference.replay import ReplayMemory
+from kerasrl_runner.reference.replay import PrioritizedMemory, ReplayMemory
 from kerasrl_runner.reference.schedule import exponential_decay, polynomial_decay
 from kerasrl_runner.vendor import keras
 
@@ -105,12 +106,21 @@ class ReferenceEngine:
             "target_rate": TARGET_RATE if case.soft else None,
             "target_interval": None if case.soft else TARGET_INTERVAL,
             "double": case.double,
+            "n_steps": case.n_steps,
             "huber_clip": DELTA_CLIP if case.huber else math.inf,
         }
         self.agent = agent_class(
             network,
             reference_optimizer(case.optimizer),
-            ReplayMemory(CAPACITY, (FEATURES,), rng, case.window_length),
+            (PrioritizedMemory if case.prioritized else ReplayMemory)(
+                CAPACITY,
+                (FEATURES,),
+                rng,
+                case.window_length,
+                np.float32,
+                ACTIONS if case.masked else None,
+                **priority_of(case),
+            ),
             GREEDY,
             rng,
             **{**settings, **changed},
@@ -120,12 +130,14 @@ class ReferenceEngine:
         """Learn; the loss of each update."""
         done = 0
         for step in steps():
-            result = self.agent.observe(step.observation, step.action, step.reward, step.terminated)
+            result = self.agent.observe(
+                step.observation, step.action, step.reward, step.terminated, step.legal
+            )
             if result is not None:
                 done += 1
                 yield result.loss
             if step.last is not None:
-                self.agent.end_episode(step.last)
+                self.agent.end_episode(step.last, step.last_legal)
             if done == updates:
                 return
 

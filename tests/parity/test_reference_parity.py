@@ -12,15 +12,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import OPTIMIZERS, Case, grid, pairs_of_settings, steps
+from cases import ACTIONS, OPTIMIZERS, Case, grid, pairs_of_settings, steps
 from engines import CompiledEngine, ReferenceEngine
 
 from kerasrl_runner.engines import build_learner
-from kerasrl_runner.parts.memory import SequentialMemory
+from kerasrl_runner.parts.memory import PrioritizedMemory, SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.preset import load_preset
+from kerasrl_runner.reference import replay
 from kerasrl_runner.reference.agent import Agent
-from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.weights.file import read_weights
 
 SHIPPED = Path(__file__).parents[2] / "weights" / "cartpole.h5"
@@ -38,7 +38,13 @@ OTHERS = [
     Case(True, True, False, "", "Adam-amsgrad-clipvalue"),
     Case(False, False, False, "", "SGD-exponential-nesterov-global"),
     Case(False, True, True, "max", "Adam", window_length=3),
+    Case(False, False, False, "", "Adam", window_length=2, n_steps=5),
+    Case(True, False, False, "", "SGD", window_length=3, prioritized=True),
+    Case(False, True, True, "avg", "Adam", n_steps=3, prioritized=True),
+    Case(False, True, False, "", "Adam", window_length=2, masked=True),
+    Case(True, False, True, "", "SGD", n_steps=3, prioritized=True, masked=True),
 ]
+RAINBOW, MASKED, MASKED_RAINBOW = OTHERS[-3:]
 SOFT, HARD = Case(False, True, True, "max", "Adam"), Case(True, False, True, "", "Adam")
 
 
@@ -88,6 +94,14 @@ def test_equal_weights_after_200_updates_in_a_row(case):
     assert_same(reference(case), compiled(case))
 
 
+def test_several_updates_of_one_call_draw_by_the_priorities_before_them():
+    changed = {"gradient_steps": 2, "train_interval": 2}
+    ours, theirs = reference(RAINBOW, **changed), compiled(RAINBOW, **changed)
+    assert difference(ours, theirs) <= TOLERANCE
+    assert ours.memory_generator == theirs.memory_generator
+    assert difference(ours, compiled(RAINBOW)) > MISTAKE
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [c for i, c in enumerate(GRID) if i not in PAIRS], ids=lambda case: case.name
@@ -133,8 +147,18 @@ def test_all_pairs_of_settings_and_all_optimizers_occur_in_the_fast_cases():
 
 
 class IgnoresTerminals(Agent):
-    def td_target(self, reward, next_state, terminated):
-        return super().td_target(reward, next_state, np.zeros_like(terminated))
+    def td_target(self, reward, next_state, terminated, *others):
+        return super().td_target(reward, next_state, np.zeros_like(terminated), *others)
+
+
+class IgnoresWeights(Agent):
+    def learn(self, batch=None):
+        return super().learn((batch or self._sample())._replace(weight=1.0))
+
+
+class IgnoresMasks(Agent):
+    def learn(self, batch=None):
+        return super().learn((batch or self._sample())._replace(next_legal=None))
 
 
 class ForgetsTheTarget(Agent):
@@ -155,6 +179,10 @@ class ForgetsTheTarget(Agent):
         (HARD, {"target_interval": 1}),
         (HARD, {"agent_class": IgnoresTerminals}),
         (HARD, {"agent_class": ForgetsTheTarget}),
+        (RAINBOW, {"n_steps": 2}),
+        (RAINBOW, {"agent_class": IgnoresWeights}),
+        (MASKED, {"agent_class": IgnoresMasks}),
+        (MASKED_RAINBOW, {"agent_class": IgnoresMasks}),
     ],
     ids=lambda value: value.name if isinstance(value, Case) else str(*value),
 )
@@ -163,20 +191,37 @@ def test_a_wrong_agent_is_caught(case, changed):
 
 
 @pytest.mark.parametrize("window_length", [1, 3])
-def test_equal_seeds_draw_equal_transitions(window_length):
-    capacity = 60
-    theirs = SequentialMemory(capacity, window_length, generator=np.random.default_rng(9))
-    ours = ReplayMemory(capacity, (4,), np.random.default_rng(9), window_length)
+@pytest.mark.parametrize("priority", [{}, {"alpha": 0.6, "beta": 0.4, "beta_steps": 90}])
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_equal_seeds_draw_equal_transitions(window_length, priority, n_steps):
+    capacity, random = 60, np.random.default_rng(1)
+    theirs = (PrioritizedMemory if priority else SequentialMemory)(
+        capacity, window_length, generator=np.random.default_rng(9), **priority
+    )
+    ours = (replay.PrioritizedMemory if priority else replay.ReplayMemory)(
+        capacity, (4,), np.random.default_rng(9), window_length, np.float32, ACTIONS, **priority
+    )
+    theirs.reserve(np.zeros(4, np.float32), masked_actions=ACTIONS)
+    ahead = {"n_steps": n_steps, "gamma": 0.9}
     for number, step in zip(range(3 * capacity), steps(), strict=False):
-        theirs.append(step.observation, step.action, step.reward, step.terminated)
-        ours.append(step.observation, step.action, step.reward, step.terminated)
+        entry = step.observation, step.action, step.reward, step.terminated
+        theirs.append(*entry, legal=step.legal)
+        ours.append(*entry, legal=step.legal)
         if step.last is not None:
-            theirs.end_episode(step.last)
-            ours.end_episode(step.last)
+            theirs.end_episode(step.last, step.last_legal)
+            ours.end_episode(step.last, step.last_legal)
         if number > window_length:
-            expected, drawn = theirs.sample_batch(16), ours.sample(16)
+            expected, drawn = theirs.sample_batch(16, **ahead), ours.sample(16, **ahead)
             for name in expected._fields:
-                np.testing.assert_array_equal(getattr(drawn, name), getattr(expected, name))
+                np.testing.assert_allclose(
+                    getattr(drawn, name), getattr(expected, name), rtol=1e-15 * (name == "reward")
+                )
+            if priority:
+                weights = theirs.priorities.weights(expected.place)
+                np.testing.assert_array_equal(drawn.weight, weights)
+                td_error = random.normal(size=16)
+                theirs.priorities.update(expected.place, td_error)
+                ours.learned(drawn, td_error)
 
 
 def test_shipped_weights_have_the_q_values_that_keras_gives_them():

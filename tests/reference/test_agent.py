@@ -27,14 +27,16 @@ def naive_update(agent: Agent, batch: Any) -> tuple[np.ndarray, float]:
             value = next_target[own.index(max(own))]
         else:
             value = max(next_target)
-        targets.append(batch.reward[i] + (0 if batch.terminated[i] else agent.gamma * value))
+        discount = agent.gamma ** np.broadcast_to(batch.steps, size)[i]
+        targets.append(batch.reward[i] + (0 if batch.terminated[i] else discount * value))
 
     def loss() -> float:
         total = 0.0
         for i in range(size):
             x = abs(targets[i] - online.q_values(batch.state[i].reshape(-1))[batch.action[i]])
             clip = agent.huber_clip
-            total += 0.5 * x * x if x < clip else clip * (x - 0.5 * clip)
+            loss = 0.5 * x * x if x < clip else clip * (x - 0.5 * clip)
+            total += np.broadcast_to(batch.weight, size)[i] * loss
         return total / size
 
     before = loss()
@@ -53,7 +55,10 @@ def naive_update(agent: Agent, batch: Any) -> tuple[np.ndarray, float]:
 @pytest.mark.parametrize("dueling", [None, "avg", "max", "naive"])
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("huber_clip", [np.inf, 0.7])
-def test_an_update_is_the_naive_loops(dueling: str | None, double: bool, huber_clip: float) -> None:
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted, n steps"])
+def test_an_update_is_the_naive_loops(
+    dueling: str | None, double: bool, huber_clip: float, weighted: bool
+) -> None:
     network = make_network(dueling=dueling, hidden=[Dense(5, "tanh")])
     agent = make_agent(network, double=double, huber_clip=huber_clip)
     agent.target_network.parameters[...] = make_network(
@@ -61,6 +66,9 @@ def test_an_update_is_the_naive_loops(dueling: str | None, double: bool, huber_c
     ).parameters
     old_target = agent.target_network.parameters.copy()
     batch = make_batch()
+    if weighted:
+        size = len(batch.action)
+        batch = batch._replace(weight=np.linspace(0.2, 1, size), steps=np.arange(size) % 3 + 1)
     expected, loss = naive_update(agent, batch)
     result = agent.learn(batch)
     np.testing.assert_allclose(agent.online_network.parameters, expected, rtol=1e-6, atol=1e-8)
@@ -95,6 +103,20 @@ def test_td_targets_by_hand() -> None:
     np.testing.assert_array_equal(agent.td_target(reward, state, terminated), [3.0, 1.0])
     agent.double = True
     np.testing.assert_array_equal(agent.td_target(reward, state, terminated), [2.0, 1.0])
+
+
+def test_td_targets_of_legal_actions_by_hand() -> None:
+    network = make_network(hidden=[], input_size=1, action_count=3)
+    agent = make_agent(network, gamma=0.5)
+    agent.online_network.set_weights([np.array([[1.0, 9.0, 3.0]]), np.zeros(3)])
+    agent.target_network.set_weights([np.array([[6.0, 8.0, 4.0]]), np.zeros(3)])
+    reward, state, terminated = np.ones(2), np.ones((2, 1)), np.zeros(2, bool)
+    legal = np.array([[True, False, True], [False, False, True]])
+    targets = agent.td_target(reward, state, terminated, next_legal=legal)
+    np.testing.assert_array_equal(targets, [1 + 6 / 2, 1 + 4 / 2])
+    agent.double = True  # of the legal actions the online network prefers the last
+    targets = agent.td_target(reward, state, terminated, next_legal=legal)
+    np.testing.assert_array_equal(targets, [1 + 4 / 2, 1 + 4 / 2])
 
 
 def test_epsilon_greedy_explores_as_often_as_its_schedule_says() -> None:

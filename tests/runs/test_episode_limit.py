@@ -15,6 +15,7 @@ from kerasrl_runner.files.run_directory import RunDirectory
 from kerasrl_runner.runs.run import FitResult
 
 EPISODES = 9
+ENGINES = ["reference", "compiled", pytest.param("keras-rl", marks=pytest.mark.slow)]
 
 
 def fit(run_dir: Path, engine: str = "reference", steps: int = 20_000) -> FitResult:
@@ -43,7 +44,7 @@ def whole(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("engine", ["reference", "compiled", "keras-rl"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_run_ends_with_its_last_episode_and_evaluates_what_it_learned(engine, tmp_path):
     result = fit(tmp_path / "run", engine)
     assert (result.status, result.episodes) == ("finished", EPISODES)

@@ -39,6 +39,20 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "optimizer.RMSprop.momentum": 0.5,
         "optimizer.RMSprop.centered": True,
     },
+    "legal actions": {
+        "env.id": "Taxi-v4",
+        "env.action_mask": True,
+        "env.observation_scale": 1.0,
+        "env.max_episode_steps": 30,
+        "memory.limit": 120,
+    },
+    "prioritized, three steps, two updates, a memory that wraps": {
+        "memory.priority.beta_steps": 500,
+        "memory.limit": 120,
+        "memory.window_length": 2,
+        "agent.n_steps": 3,
+        "agent.gradient_steps": 2,
+    },
     "Gumbel, Dropout, BatchNormalization": {
         "policy.BoltzmannGumbelQPolicy.C": 1.5,
         "model.layers": [
@@ -65,12 +79,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 PRESETS = {"qtable": "frozenlake-table"}
-# The reference engine has no such layers; keras-rl updates once at a time, and its Dropout draws
-# from a random stream inside TensorFlow's graph, which nothing outside can keep.
+# The reference engine has no such layers; keras-rl updates once at a time, draws all transitions
+# alike and looks one step ahead, and its Dropout draws from a random stream inside TensorFlow's
+# graph, which nothing outside can keep.
 CANNOT = {
     *((engine, "a table") for engine in ("compiled", "keras-rl", "reference")),
     ("reference", "Gumbel, Dropout, BatchNormalization"),
+    ("keras-rl", "legal actions"),
     ("keras-rl", "Gumbel, Dropout, BatchNormalization"),
+    ("keras-rl", "prioritized, three steps, two updates, a memory that wraps"),
     ("keras-rl", "dueling, MSE, annealed epsilon, several updates"),
 }
 
