@@ -51,9 +51,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
             sys.exit(f"{name}, seed {seed} failed")
         result = json.loads(said)
         weights = Path(folder) / "run" / "best.h5"
-        score = kerasrl_runner.test(
-            weights=weights, preset=load(name), episodes=500, seed=seed
-        ).score
+        test = kerasrl_runner.test(weights=weights, preset=load(name), episodes=500, seed=seed)
         return {
             "preset": name,
             "seed": seed,

@@ -50,14 +50,31 @@ class QTable:
         """The values [A] of a window of one observation's row."""
         return self.values[state[0]]  # [A]
 
+    def select_action(self, state: int, count: int, legal: Any = None) -> int:
+        """The policy's action in a row, among the `legal` ones (bool [A]; None: all)."""
+        values, rng = self.values[state], self.rng  # [A]
+        if legal is None:
+            return self.policy.choose(values, count, rng)
+        actions = legal.nonzero()[0]  # [legal]
+        return int(actions[self.policy.choose(values[actions], count, rng)])
+
     def learn(
-        self, state: int, action: int, reward: float, next_state: int, terminated: bool
+        self,
+        state: int,
+        action: int,
+        reward: float,
+        next_state: int,
+        terminated: bool,
+        next_legal: Any = None,
     ) -> float:
         """Learn from one env step between two rows; returns the TD error.
 
-        A truncated episode is not terminated: the value of its last state counts.
+        A truncated episode is not terminated: the value of its last state counts. The action
+        there is one of `next_legal` (bool [A]; None: any).
         """
         next_values = self.values[next_state]  # [A]
+        if next_legal is not None:
+            next_values = next_values[next_legal]  # [legal]
         next_value = 0.0 if terminated else next_values.item(next_values.argmax())
         value = self.values.item(state, action)
         # Sutton & Barto 2018, equation 6.8: Q(S, A) += alpha [R + gamma max_a Q(S', a) - Q(S, A)]
@@ -124,10 +141,10 @@ class QTableLearner(ReferenceLearner):
             while not episode_over:
                 # Each env step is a learn call.
                 count = self.episodes if policy.per == "episode" else agent.env_step
-                action = policy.choose(agent.values[state], count, agent.rng)
+                action = agent.select_action(state, count, environment.legal_actions)
                 next_state, reward, episode_over, _ = environment.step(action)
-                terminated = environment.terminated
-                td_error = agent.learn(state, action, float(reward), next_state, terminated)
+                ended, legal = environment.terminated, environment.legal_actions
+                td_error = agent.learn(state, action, float(reward), next_state, ended, legal)
                 state = next_state
                 # The loss that the other engines log: half the square of the error.
                 self.send_step(agent.env_step, 0.5 * td_error * td_error)

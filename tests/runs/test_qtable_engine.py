@@ -53,6 +53,24 @@ def test_nothing_follows_a_terminal_step(agent):
     assert agent.values[1, 2] == 3.5
 
 
+def test_what_follows_is_one_of_the_legal_actions(agent):
+    """Q(3, 0) = 10 is not legal, Q(3, 1) = -8 is: 4 + 0.25 (2 - 0.5 * 8 - 4) = 2.5."""
+    assert agent.learn(1, 2, 2.0, 3, False, np.array([False, True, False, False])) == -6.0
+    assert agent.values[1, 2] == 2.5
+
+
+def test_no_other_than_legal_actions_are_tried():
+    preset = load_preset("taxi-table", ["env.action_mask=true", "policy.EpsGreedyQPolicy.eps=0.5"])
+    learner = build_learner(preset, 0, "qtable")
+    taken = []
+    environment, step = learner.environment, learner.environment.step
+    environment.step = lambda action: (
+        taken.append(bool(environment.legal_actions[action])) or step(action)
+    )
+    learner.train(1_000, [])
+    assert taken == [True] * 1_000
+
+
 def test_a_truncated_episode_is_not_learned_as_its_end():
     """Every step pays 1 and an episode is cut after 3: the value grows beyond 3, to 1 / (1 - g)."""
     preset = load_preset(
