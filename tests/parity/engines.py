@@ -127,7 +127,9 @@ class ReferenceEngine:
         done = 0
         for step in steps():
             result = self.agent.observe(
-                step.observation, step.action, step.reward, step.terminated, step.legal
+                *(step.observation, step.action, step.reward, step.terminated),
+                *step.legal,
+                truncated=step.last is not None,
             )
             if result is not None:
                 done += 1

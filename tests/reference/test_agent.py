@@ -175,7 +175,7 @@ def test_once_an_episode_learns_at_its_last_step_of_either_kind() -> None:
     agent = make_agent(train_interval="episode", gradient_steps=3, warmup=0, batch_size=1)
     done = []
     for terminated, truncated in ((False, False), (False, False), (True, False), (False, True)):
-        agent.observe(np.zeros(4), 0, 1.0, terminated, truncated)
+        agent.observe(np.zeros(4), 0, 1.0, terminated, truncated=truncated)
         done.append((agent.learn_step, agent.learn_call))
     assert done == [(0, 0), (0, 0), (3, 1), (6, 2)]
 
