@@ -128,7 +128,7 @@ class ReferenceEngine:
         for step in steps():
             result = self.agent.observe(
                 *(step.observation, step.action, step.reward, step.terminated),
-                *step.legal,
+                step.legal,
                 truncated=step.last is not None,
             )
             if result is not None:
