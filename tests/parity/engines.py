@@ -127,9 +127,7 @@ class ReferenceEngine:
         done = 0
         for step in steps():
             result = self.agent.observe(
-                *(step.observation, step.action, step.reward, step.terminated),
-                step.legal,
-                truncated=step.last is not None,
+                step.observation, step.action, step.reward, step.terminated, step.legal
             )
             if result is not None:
                 done += 1
