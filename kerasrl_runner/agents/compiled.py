@@ -14,7 +14,7 @@ import numpy as np
 from kerasrl_runner.agents.base import BaseDQNAgent
 from kerasrl_runner.agents.xla.update import CompiledUpdate, UpdateSettings
 from kerasrl_runner.errors import EngineRefusal
-from kerasrl_runner.parts.memory import PrioritizedMemory, SequentialMemory
+from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import check_eager_mode, copy_model
 from kerasrl_runner.parts.optimizers import new_style_optimizer
 from kerasrl_runner.vendor import EpsGreedyQPolicy, keras, rl_policy, tf
@@ -263,7 +263,7 @@ class CompiledDQNAgent(BaseDQNAgent):
             None if is_hard else rate,
             self.batch_size,
             self.gradient_steps,
-            isinstance(self.memory, PrioritizedMemory),
+            self.memory.priorities is not None,
             self.memory.masked_actions,
         )
 
@@ -312,13 +312,13 @@ class CompiledDQNAgent(BaseDQNAgent):
         batch.discounts[...] = discounts.reshape(batch.discounts.shape)
         if drawn.next_legal is not None:
             batch.next_legal[...] = drawn.next_legal.reshape(batch.next_legal.shape)
-        if isinstance(self.memory, PrioritizedMemory):
+        if update.settings.weighted:
             place = drawn.place.reshape(batch.weights.shape)  # [K, B]
             batch.weights[...] = self.memory.priorities.weights(place)
-            metrics, td_errors = np.hsplit(update(), [3])  # [K, 3], [K, B]
-            self.memory.priorities.update(drawn.place, td_errors.reshape(-1))
-        else:
-            metrics = update()  # [K, 3]
+        metrics = update()  # [K, 3], or [K, 3 + B] with the TD errors
+        if update.settings.weighted:
+            self.memory.priorities.update(drawn.place, metrics[:, 3:].reshape(-1))
+            metrics = metrics[:, :3]
         means = metrics[0] if len(metrics) == 1 else metrics.mean(axis=0)  # [3]
         loss, td_error, mean_q = means.tolist()
         own = [loss, *[td_error] * len(self._td_errors), mean_q, *self.policy.metrics]

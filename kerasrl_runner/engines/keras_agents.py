@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.agents.base import BaseDQNAgent
-from kerasrl_runner.engines.learner import Learner, Listener, TrainingState, take_prefixed
+from kerasrl_runner.engines.learner import Learner, Listener, TrainingState, build_priorities
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import PresetError, UsageError
-from kerasrl_runner.parts.memory import PrioritizedMemory, SequentialMemory
+from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.parts.optimizers import build_optimizer
 from kerasrl_runner.parts.policies import (
@@ -65,16 +65,13 @@ def build_keras_agent(
     start_quietly()
     keras.utils.set_random_seed(seed)
     settings = preset.agent
-    memory_class: Any = PrioritizedMemory if preset.priority else SequentialMemory
-    memory = memory_class(
-        preset.memory.limit,
-        preset.memory.window_length,
-        generator=np.random.default_rng(seed),
-        **preset.priority,
+    memory = SequentialMemory(
+        preset.memory.limit, preset.memory.window_length, generator=np.random.default_rng(seed)
     )
     example = environment.example()
     action_count = int(environment.action_space.n)
     memory.reserve(example, masked_actions=action_count * environment.action_mask)
+    memory.priorities = build_priorities(preset)
     network = build_q_network(
         [(layer.name, layer.arguments) for layer in preset.layers],
         (preset.memory.window_length, *example.shape),
@@ -189,9 +186,8 @@ class KerasLearner(Learner):
         for number, policy in enumerate(self._policies()):
             if getattr(policy, "action_counts", None) is not None:  # BoltzmannGumbelQPolicy's
                 arrays[f"policy/{number}"] = policy.action_counts.copy()
-        if isinstance(self.replay, PrioritizedMemory):
-            kept = self.replay.priorities.state_dict()
-            arrays |= {f"priorities/{name}": array for name, array in kept.items()}
+        if self.replay.priorities is not None:
+            arrays |= self.replay.priorities.state_dict()
         # keras-rl's policies draw from NumPy's global stream, its initializers from Python's.
         numpy_stream: Any = np.random.get_state(legacy=False)
         arrays["numpy_key"] = numpy_stream["state"].pop("key")
@@ -209,12 +205,15 @@ class KerasLearner(Learner):
 
     def restore(self, state: TrainingState) -> None:
         arrays, scalars = state.arrays, state.scalars
-        self.agent.set_variables(take_prefixed(arrays, "variables/"))
+        prefix = "variables/"
+        self.agent.set_variables(
+            {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        )
         for number, policy in enumerate(self._policies()):
             if f"policy/{number}" in arrays:
                 policy.action_counts = arrays[f"policy/{number}"].copy()
-        if isinstance(self.replay, PrioritizedMemory):
-            self.replay.priorities.load_state_dict(take_prefixed(arrays, "priorities/"))
+        if self.replay.priorities is not None:
+            self.replay.priorities.load_state_dict(arrays)
         self.agent.step = int(scalars["env_steps"])
         self.agent.learn_call = int(scalars["learn_call"])
         self.episodes = int(scalars["episodes"])

@@ -11,25 +11,16 @@ from kerasrl_runner.preset.schema import Preset
 
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
     """The preset's learner. Raises PresetError for settings that it cannot take."""
-    if preset.agent.gradient_steps > 1:
+    refused = {
+        "agent.gradient_steps": preset.agent.gradient_steps > 1,
+        "agent.n_steps": preset.agent.n_steps > 1,
+        "memory.priority": preset.memory.priority is not None,
+        "env.action_mask": preset.env.action_mask,
+    }
+    for key in (key for key, is_used in refused.items() if is_used):
         raise PresetError(
-            f"agent.gradient_steps: engine keras-rl updates once at a time; expected 1, received "
-            f"{preset.agent.gradient_steps}. Use --engine compiled."
-        )
-    if preset.env.action_mask:
-        raise PresetError(
-            "env.action_mask: engine keras-rl knows no illegal actions; expected false. "
-            "Use --engine compiled or reference."
-        )
-    if preset.agent.n_steps > 1:
-        raise PresetError(
-            f"agent.n_steps: engine keras-rl looks one env step ahead; expected 1, received "
-            f"{preset.agent.n_steps}. Use --engine compiled or reference."
-        )
-    if preset.priority:
-        raise PresetError(
-            "memory.priority: engine keras-rl draws all transitions alike; expected no such table. "
-            "Use --engine compiled or reference."
+            f"{key}: engine keras-rl does not have this. Leave it out, or use --engine compiled or "
+            f"reference."
         )
     agent = build_keras_agent(VendorDQNAgent, preset, environment, seed)
     return KerasLearner(environment, agent)

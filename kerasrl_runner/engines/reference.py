@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.engines.greedy import play
-from kerasrl_runner.engines.learner import Learner, Listener, TrainingState, take_prefixed
+from kerasrl_runner.engines.learner import Learner, Listener, TrainingState
 from kerasrl_runner.engines.reference_agent import build_agent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import divergence_error
 from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference import loop
 from kerasrl_runner.reference.agent import Agent
-from kerasrl_runner.reference.replay import PrioritizedMemory, ReplayMemory
+from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.weights.file import WeightsFile
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
@@ -87,9 +87,8 @@ class ReferenceLearner(Learner):
             "target": agent.target_network.parameters.copy(),
             **{f"optimizer/{name}": slot.copy() for name, slot in agent.optimizer.slots.items()},
         }
-        if isinstance(agent.memory, PrioritizedMemory):
-            kept = agent.memory.priorities.state_dict()
-            arrays |= {f"priorities/{name}": array for name, array in kept.items()}
+        if agent.memory.priorities:
+            arrays |= agent.memory.priorities.state_dict()
         scalars = {
             "env_step": agent.env_step,
             "learn_call": agent.learn_call,
@@ -101,12 +100,15 @@ class ReferenceLearner(Learner):
         return TrainingState(arrays, scalars)
 
     def restore(self, state: TrainingState) -> None:
-        agent, scalars, arrays = self.agent, state.scalars, state.arrays
+        agent, scalars = self.agent, state.scalars
+        arrays, prefix = state.arrays, "optimizer/"
         agent.online_network.parameters[...] = arrays["online"]
         agent.target_network.parameters[...] = arrays["target"]
-        agent.optimizer.slots = take_prefixed(arrays, "optimizer/")
-        if isinstance(agent.memory, PrioritizedMemory):
-            agent.memory.priorities.load_state_dict(take_prefixed(arrays, "priorities/"))
+        agent.optimizer.slots = {
+            k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)
+        }
+        if agent.memory.priorities:
+            agent.memory.priorities.load_state_dict(arrays)
         agent.env_step, agent.episode = int(scalars["env_step"]), int(scalars["episode"])
         agent.learn_call = int(scalars["learn_call"])
         self.episodes = agent.episode

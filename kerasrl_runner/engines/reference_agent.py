@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasrl_runner.engines.learner import build_priorities
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.errors import PresetError
 from kerasrl_runner.parts.ram import check_memory_fits
@@ -17,7 +18,7 @@ from kerasrl_runner.reference import optimizers
 from kerasrl_runner.reference.agent import GREEDY, Agent, Boltzmann, EpsilonGreedy
 from kerasrl_runner.reference.agent import Policy as ReferencePolicy
 from kerasrl_runner.reference.network import Activation, Dense, Network
-from kerasrl_runner.reference.replay import PrioritizedMemory, ReplayMemory
+from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.reference.schedule import (
     Schedule,
     constant,
@@ -60,7 +61,6 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
     # action, reward, age, terminated, closing, legal
     entry_bytes = example.nbytes + 26 + (masks or 0)
     check_memory_fits(preset.memory.limit, entry_bytes)
-    memory_class: Any = PrioritizedMemory if preset.priority else ReplayMemory
     try:
         return Agent(
             Network(
@@ -72,14 +72,14 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
                 head_bias=preset.model is not None,
             ),
             _build_optimizer(preset.optimizer),
-            memory_class(
+            ReplayMemory(
                 preset.memory.limit,
                 example.shape,
                 replay,
                 preset.memory.window_length,
                 example.dtype,
+                build_priorities(preset),
                 masks,
-                **preset.priority,
             ),
             build_policy(preset.policy, {}),
             actions,

@@ -237,11 +237,11 @@ class KerasRLEnvironment:
         except ValueError:  # lists of unlike lengths
             mask = np.empty(0)
         if mask.shape != (count,) or ((mask != 0) & (mask != 1)).any():
+            expected = f'info["action_mask"] with a 0 or 1 for each of {count} actions'
             raise self._failure(
                 "action_mask",
-                f'expected info["action_mask"] with a 0 or 1 for each of {count} actions from '
-                f"`reset` and every `step`, received {shorten(repr(given), 80)}; without "
-                f"env.action_mask every action is legal",
+                f"expected {expected} from `reset` and every `step`, received "
+                f"{shorten(repr(given), 80)}; without env.action_mask every action is legal",
             )
         legal = mask == 1  # [A]
         self.legal_actions = legal if legal.any() else ~legal  # [A]

@@ -62,8 +62,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
     docs/defects.md; rl/memory.py:130-199 has one flag for both). An entry that is appended right
     after a terminal one is a closing entry, too, as it is to the vendor.
 
-    Samples are drawn uniformly with replacement by `generator`, in a bounded time (D17). Indices
-    are logical: 0 is the oldest entry.
+    Samples are drawn uniformly with replacement by `generator`, in a bounded time (D17), or by
+    their `priorities`. Indices are logical: 0 is the oldest entry.
     """
 
     def __init__(
@@ -94,6 +94,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._next = 0
 
     masked_actions = 0  # A, where an entry keeps which of A actions were legal
+    #: Where there are some, transitions are drawn by them: Schaul et al. (2016).
+    priorities: Priorities | None = None
     observations, actions = Column("observation"), Column("action")
     rewards, terminals = Column("reward"), Column("terminated")
 
@@ -251,8 +253,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
         """Draw `batch_size` transitions, or take those that start at the logical `indices` [B].
 
         To `redraw` is the vendor's way: another one where an index is a closing entry's. A reward
-        is that of up to `n_steps` env steps, discounted by `gamma`: fewer where the episode ends,
-        or where the newest observation is nearer.
+        is that of up to `n_steps` env steps, discounted by `gamma`; of fewer where the episode or
+        what is stored ends before.
 
         Raises:
             ValueError: fewer than window + 2 entries, or an index that starts no transition.
@@ -273,6 +275,9 @@ class SequentialMemory(rl_memory.SequentialMemory):
         return self._gather(start, n_steps, gamma)
 
     def _draw(self, batch_size: int) -> np.ndarray:
+        if self.priorities is not None:
+            place = self.priorities.tree.find(self.generator.random(batch_size))  # [B]
+            return place if self._size < self.limit else (place - self._next) % self.limit
         # Once the ring has wrapped, what came before the oldest entry is unknown: start at the
         # first whose whole window is stored.
         low = self.window_length - 1 if self.appended > self.limit else 0
@@ -296,10 +301,12 @@ class SequentialMemory(rl_memory.SequentialMemory):
         last, final, reward = row, first, first["reward"]  # [B], [B], [B]
         steps: Any = 1
         if n_steps > 1:
-            steps = self._count_steps(start, n_steps)  # [B]
             ahead = np.arange(n_steps)  # [n]
-            rewards = self._entries["reward"].take(row[:, None] + ahead, mode="wrap")  # [B, n]
-            # Sutton & Barto 2018, eq. 7.1
+            logical = np.minimum(start[:, None] + ahead, self._size - 1)  # [B, n]
+            stops = (logical == self._size - 1) | self._is_closing(logical)  # [B, n]
+            steps = np.where(stops.any(axis=1), stops.argmax(axis=1), n_steps)  # [B]
+            rewards = self._entries["reward"][self._physical(logical)]  # [B, n]
+            # Sutton & Barto (2018), eq. 7.1
             reward = (rewards * gamma**ahead * (ahead < steps[:, None])).sum(axis=1)  # [B]
             last = self._physical(start + steps - 1)  # [B]
             final = self._entries.take(last)  # [B]
@@ -317,13 +324,6 @@ class SequentialMemory(rl_memory.SequentialMemory):
             next_legal = self._entries["legal"][(last + 1) % self.limit]  # [B, A]
         ends = final["terminated"]  # [B]
         return Batch(state, first["action"], reward, next_state, ends, steps, row, next_legal)
-
-    def _count_steps(self, start: np.ndarray, n_steps: int) -> np.ndarray:
-        """How many env steps [B] of the episode follow each `start` [B], `n_steps` at most."""
-        ahead = start[:, None] + np.arange(n_steps)  # [B, n]
-        stops = ahead >= self._size - 1  # [B, n]
-        stops |= self._is_closing(np.minimum(ahead, self._size - 1))
-        return np.where(stops.any(axis=1), stops.argmax(axis=1), n_steps)  # [B]
 
     def _frames(self, start: np.ndarray) -> np.ndarray:
         """The windows that end in `start` [B] and one frame more, [B, W + 1, *observation]."""
@@ -351,16 +351,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def _is_closing(self, logical: np.ndarray) -> np.ndarray:
         return self._closing.take(self._physical(logical))
 
-    def _store(
-        self,
-        observation: Any,
-        action: int,
-        reward: float,
-        terminated: bool,
-        legal: Any,
-        *,
-        closing: bool,
-    ) -> None:
+    def _store(self, observation: Any, action: Any, *others: Any, closing: bool) -> None:
         # Several inputs stay as they are, as a tuple, a dict or a list of unlike arrays.
         is_several = isinstance(observation, tuple) and any(map(np.ndim, observation))
         if not (is_several or isinstance(observation, np.ndarray | dict)):
@@ -372,12 +363,14 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if stored.dtype != object:
             self._make_room(observation, stored)
         index = self._next
-        entry = (observation, action, reward, terminated, legal)
-        self._entries[index] = entry[: len(self._entries.dtype)]
+        # Most memories have no field for the last of them, the legal actions.
+        self._entries[index] = (observation, action, *others)[: len(self._entries.dtype)]
         self._closing[index] = closing
         self.appended += 1
         self._next = (index + 1) % self.limit
         self._size = min(self._size + 1, self.limit)
+        if self.priorities is not None:
+            self.priorities.append(self.appended, self._closing)
 
     def _make_room(self, observation: Any, stored: np.ndarray) -> None:
         """Hold larger numbers or floats from here on, where a script's `reset` gave smaller ones.
@@ -410,30 +403,6 @@ class SequentialMemory(rl_memory.SequentialMemory):
                 for name, (field, _) in self._entries.dtype.fields.items()
             ]
             self._entries = self._entries.astype(np.dtype(fields))
-
-
-class PrioritizedMemory(SequentialMemory):
-    """Draws by priority, Schaul et al. (2016): `alpha`, `beta` and `beta_steps` as Priorities."""
-
-    priorities: Priorities
-
-    def __init__(
-        self, *arguments: Any, alpha: float, beta: float, beta_steps: int, **named: Any
-    ) -> None:
-        super().__init__(*arguments, **named)
-        self._priority = alpha, beta, beta_steps
-
-    def reserve(self, *arguments: Any, **named: Any) -> None:
-        super().reserve(*arguments, **named)
-        self.priorities = Priorities(self.limit, self.window_length, *self._priority)
-
-    def _store(self, *entry: Any, closing: bool) -> None:
-        super()._store(*entry, closing=closing)
-        self.priorities.append(self.appended, self._closing)
-
-    def _draw(self, batch_size: int) -> np.ndarray:
-        place = self.priorities.tree.find(self.generator.random(batch_size))  # [B]
-        return place if self._size < self.limit else (place - self._next) % self.limit
 
 
 def blank(observation: Any) -> Any:

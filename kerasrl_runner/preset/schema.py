@@ -385,14 +385,6 @@ class Preset(_Section):
     def folder(self) -> Path | None:
         return self._folder
 
-    @property
-    def priority(self) -> dict[str, float]:
-        """What a prioritized memory takes; empty where it is none."""
-        priority = self.memory.priority
-        if priority is None:
-            return {}
-        return priority.model_dump() | {"beta_steps": priority.beta_steps or self.fit.nb_steps}
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Preset) and self.model_dump() == other.model_dump()
 

@@ -144,14 +144,15 @@ class Agent:
         flat = np.asarray(state, self.network.dtype).reshape(-1)  # [W * observation]
         return self.online_network.q_values(flat)  # [A]
 
-    def select_action(self, state: ArrayLike, legal: Array | None = None) -> int:
-        """The policy's action in a state [W, *observation], among the `legal` ones (bool [A])."""
-        q_values = self.q_values(state)  # [A]
+    def select_action(self, state: ArrayLike, *legal: Array) -> int:
+        """The policy's action in a state [W, *observation], one of the `legal`, bool [A], if given.
+
+        The policy is handed the values of the legal actions alone.
+        """
+        q_values = self.q_values(state)[legal]  # [legal]
         self.policy_count = getattr(self, self.policy.per)
-        if legal is None:
-            return self.policy.choose(q_values, self.policy_count, self.rng)
-        actions = legal.nonzero()[0]  # [legal]
-        return int(actions[self.policy.choose(q_values[actions], self.policy_count, self.rng)])
+        chosen = self.policy.choose(q_values, self.policy_count, self.rng)
+        return int(legal[0].nonzero()[0][chosen]) if legal else chosen
 
     def observe(
         self,
@@ -159,17 +160,15 @@ class Agent:
         action: int,
         reward: float,
         terminated: bool,
+        *legal: Array,
         truncated: bool = False,
-        legal: Array | None = None,
     ) -> LearnResult | None:
         """Store one env step that began at `observation` [*observation], and learn when it is time.
 
-        Args:
-            legal: the actions that `observation` allowed, bool [A], for a memory with masks.
-
+        A memory with masks keeps the `legal` actions there, bool [A], too.
         Returns the result of the last learn step, or None where nothing was learned.
         """
-        self.memory.append(observation, action, reward, terminated, legal)
+        self.memory.append(observation, action, reward, terminated, *legal)
         result = None
         if self.train_interval == "episode":
             is_due = terminated or truncated
@@ -187,31 +186,26 @@ class Agent:
         self.env_step += 1
         return result
 
-    def end_episode(self, observation: ArrayLike, legal: Array | None = None) -> None:
+    def end_episode(self, observation: ArrayLike, *legal: Array) -> None:
         """Store the last observation [*observation] of an episode, terminated or truncated."""
-        self.memory.end_episode(observation, legal)
+        self.memory.end_episode(observation, *legal)
         self.episode += 1
 
     def td_target(
-        self,
-        reward: Array,
-        next_state: Array,
-        terminated: Array,
-        steps: Any = 1,
-        next_legal: Array | None = None,
+        self, reward: Array, next_state: Array, terminated: Array, steps: Any = 1, legal: Any = None
     ) -> Array:
         """y [B] from reward [B], next states [B, W * observation] and terminated (bool) [B].
 
-        `steps` [B] or 1 counts the env steps whose rewards `reward` sums up. The next action is one
-        of `next_legal`, bool [B, A], or any at all.
+        `steps` [B] or 1 counts the env steps whose rewards `reward` sums up; `legal` are the
+        actions of the next states, bool [B, A], or None for all.
         A truncated episode is not terminated: the value of its last state counts.
         """
         next_q = self.target_network.q_values(next_state)  # [B, A]
         # Mnih 2015, algorithm 1, "set y_j": the target network chooses the action that it values;
         # van Hasselt 2016, eq. 4 (Double DQN): the online network chooses it
         choosing_q = self.online_network.q_values(next_state) if self.double else next_q  # [B, A]
-        if next_legal is not None:
-            choosing_q = np.where(next_legal, choosing_q, -np.inf)  # [B, A]
+        if legal is not None:
+            choosing_q = np.where(legal, choosing_q, -np.inf)  # [B, A]
         best = choosing_q.argmax(axis=1)  # [B]
         next_value = next_q[np.arange(len(best)), best]  # [B]
         # Hessel 2018, "multi-step learning": R^(n) + gamma^n max Q, of the steps that there were
@@ -226,9 +220,8 @@ class Agent:
         state = batch.state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * observation]
         next_state = batch.next_state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * obs]
         reward = batch.reward.astype(dtype, copy=False)  # [B]
-        td_target = self.td_target(
-            reward, next_state, batch.terminated, batch.steps, batch.next_legal
-        )  # [B]
+        ends, steps, legal = batch.terminated, batch.steps, batch.next_legal
+        td_target = self.td_target(reward, next_state, ends, steps, legal)  # [B]
         outputs = self.online_network.trace(state)  # [B, W * observation], ..., [B, A]
         q_values, rows = outputs[-1], np.arange(size)  # [B, A], [B]
         td_error = td_target - q_values[rows, batch.action]  # [B]
@@ -243,7 +236,8 @@ class Agent:
             target_parameters = self.target_network.parameters  # [P]
             target_parameters *= 1 - self.target_rate  # [P]
             target_parameters += self.target_rate * self.online_network.parameters  # [P]
-        self.memory.learned(batch, td_error)
+        if self.memory.priorities:
+            self.memory.priorities.update(batch.place, td_error)
         return LearnResult(q_values, td_error, losses)
 
     def _sample(self) -> Batch:

@@ -50,24 +50,23 @@ def train(
     agent's memory, as a cut one, so that no sample crosses into what comes next.
     """
     window = StateWindow(agent.memory.window_length)
-
-    def legal_actions(info: dict[str, Any]) -> Any:
-        return None if agent.memory.legal is None else info["action_mask"]
-
+    keys = [] if agent.memory.legal is None else ["action_mask"]
     while True:
         episode = agent.episode
         window.reset()
         observation, info = env.reset(seed=seed_of_episode(episode))
-        legal = legal_actions(info)  # [A]
+        legal = [info[key] for key in keys]  # none, or one [A]
         episode_return, episode_step = 0.0, 0
         episode_over = False
         try:
             while not episode_over:
-                action = agent.select_action(window.push(observation), legal)
+                action = agent.select_action(window.push(observation), *legal)
                 next_observation, reward, terminated, truncated, info = env.step(action)
                 reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-                learned = agent.observe(observation, action, reward, terminated, truncated, legal)
-                observation, legal = next_observation, legal_actions(info)
+                learned = agent.observe(
+                    *(observation, action, reward, terminated), *legal, truncated=truncated
+                )
+                observation, legal = next_observation, [info[key] for key in keys]
                 episode_return += reward
                 episode_step += 1
                 episode_over = terminated or truncated
@@ -77,5 +76,5 @@ def train(
                 )
         finally:
             if episode_step:
-                agent.end_episode(observation, legal)
+                agent.end_episode(observation, *legal)
         yield EpisodeEvent(agent.env_step, episode, episode_return, episode_step, terminated)

@@ -53,7 +53,7 @@ class SumTree:
         self.top.cumsum(out=before[1:])  # [T]
         if before[-1] == 0:
             raise ValueError("no transition to sample: none is stored with its whole window")
-        mass = np.minimum(uniform * before[-1], np.nextafter(before[-1], 0))  # [B]
+        mass = uniform * before[-1]  # [B]
         at = before.searchsorted(mass, side="right") - 1  # [B]
         mass -= before[at]  # [B], what is left of it
         for level in reversed(self.levels):
@@ -71,12 +71,8 @@ class Priorities:
     """p^alpha of each entry in a ring, and 0 of one that starts no transition.
 
     Such are closing entries, the newest entry as long as nothing follows it, and, once the ring is
-    full, its oldest window_length - 1, whose windows reach into overwritten ones.
-
-    Args:
-        alpha: how much the priorities count; 0 is uniform.
-        beta: how much the importance weights make up for that at first; after `beta_steps` env
-            steps 1, which is all of it.
+    full, its oldest window_length - 1, whose windows reach into overwritten ones. The importance
+    weights' exponent goes from `beta` to 1 within `beta_steps` env steps.
     """
 
     def __init__(
@@ -84,7 +80,7 @@ class Priorities:
     ) -> None:
         self.tree, self.window_length = SumTree(capacity), window_length
         self.alpha, self.beta, self.beta_steps = alpha, beta, beta_steps
-        self.largest = 1.0  # algorithm 1, line 1: p_1 = 1
+        self.largest = 1.0  # algorithm 1, line 2: p_1 = 1
         self.stored = 0  # transitions ever, one for each env step but the newest
 
     def append(self, appended: int, closing: Array) -> None:
@@ -100,10 +96,9 @@ class Priorities:
         self.stored += completes
 
     def weights(self, place: Array) -> Array:
-        """Importance weights [..., B] of batches drawn at `place` [..., B].
+        """Importance weights [..., B] of batches drawn at `place` [..., B], section 3.4.
 
-        Section 3.4: (1 / (N P(i)))^beta over the largest of the batch, where N and the sum of all
-        priorities cancel.
+        (N P(i))^-beta over the largest of the batch, where N and the sum of priorities cancel.
         """
         beta = self.beta + (1 - self.beta) * min(self.stored / self.beta_steps, 1)
         priority = self.tree.leaves[place]  # [..., B]
@@ -119,13 +114,14 @@ class Priorities:
     def state_dict(self) -> dict[str, Array]:
         """Copies of all that the next draw depends on."""
         counts = np.array([self.largest, self.stored])  # [2]
-        return {"leaves": self.tree.leaves.copy(), "counts": counts}
+        return {"priorities": self.tree.leaves.copy(), "priority_counts": counts}  # [N], [2]
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
         """Take back what `state_dict` returned. ValueError for a ring of another size."""
-        if state["leaves"].shape != (self.tree.size,):
+        leaves, counts = state["priorities"], state["priority_counts"]
+        if leaves.shape != (self.tree.size,):
             raise ValueError("the priorities are of a memory of another size")
-        self.tree.leaves[...] = state["leaves"]  # [N]
+        self.tree.leaves[...] = leaves  # [N]
         each = np.arange(0, self.tree.size, FAN)  # [sums], one leaf of each sum
-        self.tree.set(each, state["leaves"][each])
-        self.largest, self.stored = float(state["counts"][0]), int(state["counts"][1])
+        self.tree.set(each, leaves[each])
+        self.largest, self.stored = float(counts[0]), int(counts[1])

@@ -72,11 +72,13 @@ class ReplayMemory:
         rng: np.random.Generator,
         window_length: int = 1,
         dtype: Any = np.float32,
+        priorities: Priorities | None = None,
         action_count: int | None = None,
     ) -> None:
         if window_length < 1 or capacity < window_length + 2:
             raise ValueError(f"no window of {window_length} fits a memory of {capacity} entries")
         self.capacity, self.window_length, self.rng = capacity, window_length, rng
+        self.priorities = priorities
         self.appended = 0  # entries ever stored
         self.episode_length = 0  # of the open episode
         self.observations: Array = np.zeros((capacity, *observation_shape), dtype)  # [N, *obs]
@@ -95,16 +97,11 @@ class ReplayMemory:
         return min(self.appended, self.capacity)
 
     def append(
-        self,
-        observation: ArrayLike,
-        action: int,
-        reward: float,
-        terminated: bool,
-        legal: ArrayLike | None = None,
+        self, observation: ArrayLike, action: int, reward: float, terminated: bool, *legal: Array
     ) -> None:
         """Store an observation [*observation], the action taken there, its reward and its end.
 
-        `legal` actions, bool [A], are kept where the memory has room for them.
+        A memory with an `action_count` keeps the `legal` actions, bool [A], as well.
         """
         i = self.appended % self.capacity
         self.observations[i] = observation  # [*observation]
@@ -114,15 +111,17 @@ class ReplayMemory:
         self.closing[i] = False
         self.age[i] = self.episode_length
         if self.legal is not None:
-            self.legal[i] = True if legal is None else legal  # [A]
+            self.legal[i] = legal[0] if legal else True  # [A]
         self.appended += 1
         self.episode_length += 1
+        if self.priorities:
+            self.priorities.append(self.appended, self.closing)
 
-    def end_episode(self, observation: ArrayLike, legal: ArrayLike | None = None) -> None:
+    def end_episode(self, observation: ArrayLike, *legal: Array) -> None:
         """Store the last observation of an episode; ValueError when no episode is open."""
         if self.episode_length == 0:
             raise ValueError("no open episode: append a transition before end_episode")
-        self.append(observation, action=0, reward=0.0, terminated=False, legal=legal)
+        self.append(observation, 0, 0.0, False, *legal)
         self.closing[(self.appended - 1) % self.capacity] = True
         self.episode_length = 0
 
@@ -134,10 +133,10 @@ class ReplayMemory:
         n_steps: int = 1,
         gamma: float = 1.0,
     ) -> Batch:
-        """Draw transitions uniformly, with replacement, or take those that start at `indices` [B].
+        """Draw transitions with replacement, or take those that start at `indices` [B].
 
-        A reward is that of up to `n_steps` env steps, discounted by `gamma`: fewer where the
-        episode ends, or where the newest observation is nearer.
+        Uniformly, or by their priorities if there are some. A reward is that of up to `n_steps` env
+        steps, discounted by `gamma`; of fewer where the episode or what is stored ends before.
         IndexError for an index that starts no transition, ValueError when there is none to draw.
         """
         # Once the ring is full, the windows of its oldest entries reach into overwritten ones.
@@ -159,15 +158,11 @@ class ReplayMemory:
             steps = steps + goes_on  # [B]
         state, next_state = self._windows(at), self._windows(last + 1)  # [B, W, *observation]
         actions, terminated = self.actions[at], self.terminated[last]  # [B], [B]
+        weight = self.priorities.weights(at) if self.priorities else 1.0  # [B]
         next_legal = None
         if self.legal is not None:
             next_legal = self.legal.take(last + 1, axis=0, mode="wrap")  # [B, A]
-        return Batch(
-            state, actions, reward, next_state, terminated, steps, at, next_legal=next_legal
-        )
-
-    def learned(self, batch: Batch, td_error: Array) -> None:
-        """Take note of the errors [B] of a batch: here they change nothing."""
+        return Batch(state, actions, reward, next_state, terminated, steps, at, weight, next_legal)
 
     def _starts_step(self, at: Array) -> Array:
         """Whether what lies at the places [B] is an env step, and what followed it is stored."""
@@ -175,6 +170,8 @@ class ReplayMemory:
 
     def _draw(self, low: int, high: int, batch_size: int) -> Array:
         """Places in the ring [B] of transitions whose index lies in [low, high)."""
+        if self.priorities:
+            return self.priorities.tree.find(self.rng.random(batch_size))  # [B]
         if high <= low:
             raise ValueError(f"no transition to sample among {self.size} entries")
         at = self._places(self.rng.integers(low, high, batch_size))  # [B]
@@ -206,31 +203,3 @@ class ReplayMemory:
         # before the episode's start
         windows[back > self.age.take(at, mode="wrap")[:, None]] = 0  # [k, *observation]
         return windows
-
-
-class PrioritizedMemory(ReplayMemory):
-    """Draws a transition with a probability proportional to its priority: Schaul 2016, eq. 1.
-
-    Takes what ReplayMemory takes, and alpha, beta and beta_steps of Priorities by name.
-    """
-
-    def __init__(self, *ring: Any, alpha: float, beta: float, beta_steps: int) -> None:
-        super().__init__(*ring)
-        self.priorities = Priorities(self.capacity, self.window_length, alpha, beta, beta_steps)
-
-    def append(self, *entry: Any, **named: Any) -> None:
-        """As ReplayMemory; the transition that ends here gets the largest priority so far."""
-        super().append(*entry, **named)
-        self.priorities.append(self.appended, self.closing)
-
-    def sample(self, batch_size: int, *arguments: Any, **named: Any) -> Batch:
-        """As ReplayMemory, by priority and with importance weights."""
-        batch = super().sample(batch_size, *arguments, **named)
-        return batch._replace(weight=self.priorities.weights(batch.place))
-
-    def learned(self, batch: Batch, td_error: Array) -> None:
-        """Give the transitions of a batch the priorities of their errors [B]."""
-        self.priorities.update(batch.place, td_error)
-
-    def _draw(self, low: int, high: int, batch_size: int) -> Array:
-        return self.priorities.tree.find(self.rng.random(batch_size))  # [B]

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasrl_runner.parts.memory import PrioritizedMemory, SequentialMemory
+from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.optimizers import build_optimizer
+from kerasrl_runner.reference.priorities import Priorities
 from kerasrl_runner.vendor import GreedyQPolicy, keras
 
 UPDATES = 200
@@ -111,9 +112,9 @@ def pairs_of_settings(cases: Iterable[Case]) -> set[tuple[tuple[str, object], ..
 GRID = grid("Adam", "SGD")
 
 
-def priority_of(case: Case) -> dict[str, float]:
-    """What the memory of a case takes by name: by half of the updates beta is 1."""
-    return {"alpha": 0.6, "beta": 0.4, "beta_steps": 400} if case.prioritized else {}
+def priorities_of(case: Case) -> Priorities | None:
+    """Those of the case's memory, if it has some: by half of the updates beta is 1."""
+    return Priorities(CAPACITY, case.window_length, 0.6, 0.4, 400) if case.prioritized else None
 
 
 def agent_of(
@@ -131,12 +132,7 @@ def agent_of(
         keras.Sequential([first, *hidden, keras.layers.Dense(ACTIONS)]),
         GreedyQPolicy(),
         nb_actions=ACTIONS,
-        memory=(PrioritizedMemory if case.prioritized else SequentialMemory)(
-            CAPACITY,
-            case.window_length,
-            generator=np.random.default_rng(3),
-            **priority_of(case),
-        ),
+        memory=SequentialMemory(CAPACITY, case.window_length, generator=np.random.default_rng(3)),
         gamma=gamma,
         batch_size=batch_size,
         nb_steps_warmup=STORED_FIRST,
@@ -149,6 +145,7 @@ def agent_of(
         **arguments,
     )
     agent.compile(build_optimizer(*OPTIMIZERS[case.optimizer]))
+    agent.memory.priorities = priorities_of(case)
     agent.training = True
     if case.masked:
         agent.memory.reserve(np.zeros(FEATURES, np.float32), masked_actions=ACTIONS)

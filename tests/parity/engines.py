@@ -23,7 +23,7 @@ from cases import (
     Case,
     agent_of,
     drive,
-    priority_of,
+    priorities_of,
     steps,
 )
 
@@ -31,7 +31,7 @@ from kerasrl_runner.agents.compiled import CompiledDQNAgent
 from kerasrl_runner.reference import optimizers
 from kerasrl_runner.reference.agent import GREEDY, Agent
 from kerasrl_runner.reference.network import Dense, Network
-from kerasrl_runner.reference.replay import PrioritizedMemory, ReplayMemory
+from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.reference.schedule import exponential_decay, polynomial_decay
 from kerasrl_runner.vendor import keras
 
@@ -112,14 +112,10 @@ class ReferenceEngine:
         self.agent = agent_class(
             network,
             reference_optimizer(case.optimizer),
-            (PrioritizedMemory if case.prioritized else ReplayMemory)(
-                CAPACITY,
-                (FEATURES,),
-                rng,
-                case.window_length,
-                np.float32,
-                ACTIONS if case.masked else None,
-                **priority_of(case),
+            ReplayMemory(
+                *(CAPACITY, (FEATURES,), rng, case.window_length),
+                priorities=priorities_of(case),
+                action_count=ACTIONS if case.masked else None,
             ),
             GREEDY,
             rng,

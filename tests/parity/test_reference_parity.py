@@ -16,11 +16,12 @@ from cases import ACTIONS, OPTIMIZERS, Case, grid, pairs_of_settings, steps
 from engines import CompiledEngine, ReferenceEngine
 
 from kerasrl_runner.engines import build_learner
-from kerasrl_runner.parts.memory import PrioritizedMemory, SequentialMemory
+from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.preset import load_preset
-from kerasrl_runner.reference import replay
 from kerasrl_runner.reference.agent import Agent
+from kerasrl_runner.reference.priorities import Priorities
+from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.weights.file import read_weights
 
 SHIPPED = Path(__file__).parents[2] / "weights" / "cartpole.h5"
@@ -191,22 +192,23 @@ def test_a_wrong_agent_is_caught(case, changed):
 
 
 @pytest.mark.parametrize("window_length", [1, 3])
-@pytest.mark.parametrize("priority", [{}, {"alpha": 0.6, "beta": 0.4, "beta_steps": 90}])
+@pytest.mark.parametrize("prioritized", [False, True])
 @pytest.mark.parametrize("n_steps", [1, 3])
-def test_equal_seeds_draw_equal_transitions(window_length, priority, n_steps):
+def test_equal_seeds_draw_equal_transitions(window_length, prioritized, n_steps):
     capacity, random = 60, np.random.default_rng(1)
-    theirs = (PrioritizedMemory if priority else SequentialMemory)(
-        capacity, window_length, generator=np.random.default_rng(9), **priority
-    )
-    ours = (replay.PrioritizedMemory if priority else replay.ReplayMemory)(
-        capacity, (4,), np.random.default_rng(9), window_length, np.float32, ACTIONS, **priority
-    )
+    theirs = SequentialMemory(capacity, window_length, generator=np.random.default_rng(9))
     theirs.reserve(np.zeros(4, np.float32), masked_actions=ACTIONS)
+    ours = ReplayMemory(
+        capacity, (4,), np.random.default_rng(9), window_length, action_count=ACTIONS
+    )
+    if prioritized:
+        for memory in (theirs, ours):
+            memory.priorities = Priorities(capacity, window_length, 0.6, 0.4, 90)
     ahead = {"n_steps": n_steps, "gamma": 0.9}
     for number, step in zip(range(3 * capacity), steps(), strict=False):
         entry = step.observation, step.action, step.reward, step.terminated
         theirs.append(*entry, legal=step.legal)
-        ours.append(*entry, legal=step.legal)
+        ours.append(*entry, step.legal)
         if step.last is not None:
             theirs.end_episode(step.last, step.last_legal)
             ours.end_episode(step.last, step.last_legal)
@@ -216,12 +218,12 @@ def test_equal_seeds_draw_equal_transitions(window_length, priority, n_steps):
                 np.testing.assert_allclose(
                     getattr(drawn, name), getattr(expected, name), rtol=1e-15 * (name == "reward")
                 )
-            if priority:
+            if prioritized:
                 weights = theirs.priorities.weights(expected.place)
                 np.testing.assert_array_equal(drawn.weight, weights)
                 td_error = random.normal(size=16)
                 theirs.priorities.update(expected.place, td_error)
-                ours.learned(drawn, td_error)
+                ours.priorities.update(drawn.place, td_error)
 
 
 def test_shipped_weights_have_the_q_values_that_keras_gives_them():

@@ -112,10 +112,10 @@ def test_td_targets_of_legal_actions_by_hand() -> None:
     agent.target_network.set_weights([np.array([[6.0, 8.0, 4.0]]), np.zeros(3)])
     reward, state, terminated = np.ones(2), np.ones((2, 1)), np.zeros(2, bool)
     legal = np.array([[True, False, True], [False, False, True]])
-    targets = agent.td_target(reward, state, terminated, next_legal=legal)
+    targets = agent.td_target(reward, state, terminated, legal=legal)
     np.testing.assert_array_equal(targets, [1 + 6 / 2, 1 + 4 / 2])
     agent.double = True  # of the legal actions the online network prefers the last
-    targets = agent.td_target(reward, state, terminated, next_legal=legal)
+    targets = agent.td_target(reward, state, terminated, legal=legal)
     np.testing.assert_array_equal(targets, [1 + 4 / 2, 1 + 4 / 2])
 
 
@@ -175,7 +175,7 @@ def test_once_an_episode_learns_at_its_last_step_of_either_kind() -> None:
     agent = make_agent(train_interval="episode", gradient_steps=3, warmup=0, batch_size=1)
     done = []
     for terminated, truncated in ((False, False), (False, False), (True, False), (False, True)):
-        agent.observe(np.zeros(4), 0, 1.0, terminated, truncated)
+        agent.observe(np.zeros(4), 0, 1.0, terminated, truncated=truncated)
         done.append((agent.learn_step, agent.learn_call))
     assert done == [(0, 0), (0, 0), (3, 1), (6, 2)]
 

@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 from reference.test_replay import ListMemory, fill
 
-from kerasrl_runner.reference.priorities import SumTree
-from kerasrl_runner.reference.replay import Batch, PrioritizedMemory
+from kerasrl_runner.reference.priorities import Priorities, SumTree
+from kerasrl_runner.reference.replay import Batch, ReplayMemory
 
 SIZES = [1, 2, 31, 32, 33, 1000, 40_000]  # the last one's tree has two levels below the top
 ENDS = [0.0, 0.5, 1 - 2**-53]
+
+
+def prioritized(
+    capacity: int, alpha: float, beta: float, beta_steps: int, window_length: int = 1
+) -> Any:
+    """A memory that draws with a generator of seed 5."""
+    priorities = Priorities(capacity, window_length, alpha, beta, beta_steps)
+    random = np.random.default_rng(5)
+    return ReplayMemory(capacity, (2,), random, window_length, np.float64, priorities)
 
 
 def random_tree(size: int, random: np.random.Generator, zeros: float = 0.3) -> SumTree:
@@ -33,8 +42,7 @@ def test_a_draw_finds_the_leaf_that_a_list_finds(size: int) -> None:
     tree.set(np.arange(size), numbers)
     after = list(itertools.accumulate(numbers.tolist()))
     uniform = np.array([*ENDS, *random.random(500)])
-    below = float(np.nextafter(after[-1], 0))
-    expected = [bisect.bisect_right(after, min(u * after[-1], below)) for u in uniform]
+    expected = [bisect.bisect_right(after, u * after[-1]) for u in uniform]
     assert tree.find(uniform).tolist() == expected
 
 
@@ -54,6 +62,14 @@ def test_a_leaf_of_0_is_never_drawn(size: int) -> None:
         tree = random_tree(size, random, zeros)
         drawn = tree.find(np.array([*ENDS, *random.random(2_000)]))
         assert (tree.leaves[drawn] > 0).all()
+
+
+def test_the_largest_number_draws_the_last_leaf_however_sums_are_rounded() -> None:
+    random = np.random.default_rng(2)
+    for _ in range(100):
+        tree = SumTree(40)
+        tree.set(np.arange(10, 30), random.random(20))
+        assert tree.find(np.array([1 - 2**-53])).tolist() == [29]
 
 
 def test_nothing_to_draw_is_said() -> None:
@@ -120,10 +136,7 @@ class Following:
 def test_draws_weights_and_updates_are_those_of_a_list(
     alpha: float, window_length: int, capacity: int
 ) -> None:
-    memory = PrioritizedMemory(
-        *(capacity, (2,), np.random.default_rng(5), window_length, np.float64),
-        **{"alpha": alpha, "beta": 0.4, "beta_steps": 60},
-    )
+    memory = prioritized(capacity, alpha, 0.4, 60, window_length)
     plain = ListMemory(capacity, window_length)
     naive = ListPriorities(plain, alpha, 0.4, 60)
     random, same_random = np.random.default_rng(2), np.random.default_rng(5)
@@ -135,7 +148,7 @@ def test_draws_weights_and_updates_are_those_of_a_list(
         assert batch.state[:, -1, 0].tolist() == names
         np.testing.assert_allclose(batch.weight, weights, rtol=1e-12)
         td_error = random.normal(size=6) * 3
-        memory.learned(batch, td_error)
+        memory.priorities.update(batch.place, td_error)
         naive.update(names, td_error)
         drawable = naive.drawable()
         assert np.count_nonzero(memory.priorities.tree.leaves) == len(drawable)
@@ -145,30 +158,25 @@ def test_draws_weights_and_updates_are_those_of_a_list(
 
 
 def test_priorities_that_were_kept_go_on_bit_for_bit() -> None:
-    def memory() -> PrioritizedMemory:
-        ring = (40_000, (2,), np.random.default_rng(0))
-        return PrioritizedMemory(*ring, alpha=0.6, beta=0.4, beta_steps=50)
-
-    one, other = memory(), memory()
+    one, other = (prioritized(40_000, 0.6, 0.4, 50) for _ in range(2))
     fill([one, other], 300)
-    one.learned(one.sample(50), np.random.default_rng(1).normal(size=50) * 9)
+    td_error = np.random.default_rng(1).normal(size=50) * 9
+    one.priorities.update(one.sample(50).place, td_error)
     other.priorities.load_state_dict(one.priorities.state_dict())
-    other.rng.random(50)
+    other.rng.random(50)  # as the sample has drawn
     fill([one, other], 10)
     for mine, theirs in zip(one.sample(99), other.sample(99), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    small = PrioritizedMemory(50, (2,), one.rng, alpha=0.6, beta=0.4, beta_steps=50)
+    small = prioritized(50, 0.6, 0.4, 50)
     with pytest.raises(ValueError, match="another size"):
         small.priorities.load_state_dict(one.priorities.state_dict())
 
 
 def test_importance_weights_undo_the_priorities_on_average() -> None:
-    memory = PrioritizedMemory(
-        20, (2,), np.random.default_rng(0), alpha=1.0, beta=1.0, beta_steps=1
-    )
+    memory = prioritized(20, 1.0, 1.0, 1)
     fill([memory], 12)
     every = memory.sample(0, indices=[i for i in range(memory.size - 1) if not memory.closing[i]])
-    memory.learned(every, np.linspace(0.1, 5, len(every.action)))
+    memory.priorities.update(every.place, np.linspace(0.1, 5, len(every.action)))
     batch: Batch = memory.sample(200_000)
     share = np.bincount(batch.place, batch.weight)
     share = share[share > 0] / share.sum()

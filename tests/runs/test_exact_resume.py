@@ -77,6 +77,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "agent.target_network": False,
         "env.terminal_reward": -5.0,
     },
+    "a game of MinAtar, a wrapper that draws": {
+        "env.id": "kerasrl_runner.environments.minatar:MinAtar/Breakout-v1",
+        "env.wrappers": [
+            {"gymnasium.wrappers:StickyAction": {"repeat_action_probability": 0.2}},
+        ],
+        "env.observation_scale": 1.0,
+        "model.layers": [
+            {"Reshape": {"target_shape": [10, 10, 4]}},
+            {"Conv2D": {"filters": 4, "kernel_size": 3, "activation": "relu"}},
+        ],
+    },
 }
 PRESETS = {"qtable": "frozenlake-table"}
 # The reference engine has no such layers; keras-rl updates once at a time, draws all transitions
@@ -86,6 +97,7 @@ CANNOT = {
     *((engine, "a table") for engine in ("compiled", "keras-rl", "reference")),
     ("reference", "Gumbel, Dropout, BatchNormalization"),
     ("keras-rl", "legal actions"),
+    ("reference", "a game of MinAtar, a wrapper that draws"),
     ("keras-rl", "Gumbel, Dropout, BatchNormalization"),
     ("keras-rl", "prioritized, three steps, two updates, a memory that wraps"),
     ("keras-rl", "dueling, MSE, annealed epsilon, several updates"),
@@ -115,7 +127,7 @@ def options(settings: dict[str, Any]) -> list[str]:
 
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
     return (
         "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -37,36 +38,6 @@ class UpdateSettings(NamedTuple):
     masked_actions: int = 0  # A, where the batch says which are legal; else 0
 
 
-class BatchBuffer:
-    """The batches of one call: K gradient steps, B transitions each.
-
-    Write into the arrays, then call the update.
-
-    Attributes:
-        states, next_states: [K, B, *state_shape].
-        actions: [K, B] int32.
-        rewards: [K, B] in the dtype of the network's weights.
-        discounts: [K, B], what the next state's value is multiplied by; 0 where terminated.
-        weights: [K, B], how much each transition counts; there if the settings are `weighted`.
-        next_legal: [K, B, A], 1 where an action is legal in the next state, else 0; there if the
-            settings have `masked_actions`.
-        tensors: the program's arguments, on the memory of these arrays.
-    """
-
-    states: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    next_states: np.ndarray
-    discounts: np.ndarray
-    weights: np.ndarray
-    next_legal: np.ndarray
-
-    def __init__(self, specs: Mapping[str, tf.TensorSpec]) -> None:
-        for name, spec in specs.items():
-            setattr(self, name, aligned_zeros(spec.shape, np.dtype(spec.dtype.as_numpy_dtype)))
-        self.tensors = [aliasing_tensor(getattr(self, name)) for name in specs]
-
-
 class CompiledUpdate:
     """The DQN update of one agent.
 
@@ -78,7 +49,11 @@ class CompiledUpdate:
         seed: of Dropout's masks, together with the learn step.
 
     Attributes:
-        batch: to be filled before each call.
+        batch: the batches of one call, K gradient steps of B transitions, to be filled before it:
+            `states`, `next_states` [K, B, *state_shape], `actions` [K, B] int32, `rewards` and
+            `discounts` [K, B], what the next state's value is multiplied by (0 where terminated);
+            where the settings are `weighted` also `weights` [K, B], how much each one counts; with
+            `masked_actions` also `next_legal` [K, B, A], 1 where the next state allows it, else 0.
         networks: where the weights live, and the forward passes.
         settings: as set last.
         variables: by name, all that the next update depends on.
@@ -113,8 +88,15 @@ class CompiledUpdate:
     def configure(self, settings: UpdateSettings) -> None:
         """Compute this from the next call on; makes a program and a batch buffer for it."""
         self.settings = settings
+        self._metric_count = 3 + settings.batch_size * settings.weighted  # M, of a gradient step
         self._specs = self._make_specs()
-        self.batch, specs = BatchBuffer(self._specs), list(self._specs.values())
+        arrays = {
+            name: aligned_zeros(spec.shape, np.dtype(spec.dtype.as_numpy_dtype))
+            for name, spec in self._specs.items()
+        }
+        self.batch = SimpleNamespace(**arrays)
+        self._inputs = [aliasing_tensor(array) for array in arrays.values()]
+        specs = list(self._specs.values())
         function = self._learn_once if settings.gradient_steps == 1 else self._learn_in_turn
         self._program: Program
         key = None if self.networks.key is None else optimizer_key(self._optimizer)
@@ -132,10 +114,10 @@ class CompiledUpdate:
             `weighted` the TD errors after them, [K, 3 + B].
         """
         self.networks.models_are_stale = True  # Ctrl-C may come between the call and what follows
-        result = np.asarray(memoryview(self._program(self.batch.tensors)[0]))  # [M * K + P]
-        end = self._metric_count() * self.settings.gradient_steps
+        result = np.asarray(memoryview(self._program(self._inputs)[0]))  # [M * K + P]
+        end = self._metric_count * self.settings.gradient_steps
         self.networks.take_outputs(result[end:])
-        return result[:end].reshape(-1, self._metric_count())  # [K, M]
+        return result[:end].reshape(-1, self._metric_count)  # [K, M]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of all that the next update depends on, for a checkpoint."""
@@ -167,7 +149,7 @@ class CompiledUpdate:
         def step(index: tf.Tensor, metrics: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             return index + 1, metrics.write(index, self._learn_from(batches, index))
 
-        metrics = tf.TensorArray(self._dtype, steps, element_shape=[self._metric_count()])
+        metrics = tf.TensorArray(self._dtype, steps, element_shape=[self._metric_count])
         start = (tf.constant(0), metrics)
         _, metrics = tf.while_loop(
             lambda index, _: index < steps, step, start, maximum_iterations=steps
@@ -176,10 +158,6 @@ class CompiledUpdate:
 
     def _result(self, metrics: tf.Tensor) -> tf.Tensor:
         return tf.concat([metrics, *self.networks.outputs()], 0)
-
-    def _metric_count(self) -> int:
-        """Return M, how many numbers a gradient step returns."""
-        return 3 + self.settings.batch_size * self.settings.weighted
 
     def _learn_from(self, batches: tuple[tf.Tensor, ...], index: int | tf.Tensor) -> tf.Tensor:
         named = zip(self._specs, batches, strict=True)
@@ -195,10 +173,7 @@ class CompiledUpdate:
         weights: tf.Tensor | None = None,  # [B]
         next_legal: tf.Tensor | None = None,  # [B, A]
     ) -> tf.Tensor:
-        """Take one gradient step; return loss, mean |TD error|, mean max Q [3] and TD errors [B].
-
-        The last where there are `weights` alone.
-        """
+        """Take one gradient step; return what `__call__` does of each, [3] or [3 + B]."""
         networks, settings = self.networks, self.settings
         next_value = self._next_value(next_states, next_legal)  # [B]
         # Mnih et al. (2015), algorithm 1: y = r if the episode terminated, else r + gamma * max Q;
