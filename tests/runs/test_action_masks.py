@@ -94,6 +94,25 @@ def test_what_is_legal_is_explored_evenly_and_played_by_its_value(engine):
     assert taken == [(0, 0), (1, 2), (2, 2), (3, 0)]
 
 
+@EACH_ENGINE
+def test_every_observation_is_remembered_with_what_was_legal_there(engine):
+    """Also the last one of an episode that a time limit cuts, and of one that the run's end cuts."""
+    cut = {**MASKED, "max_episode_steps": 2}
+    learner = learner_of(engine, cut, agent={"nb_steps_warmup": 100})
+    learner.train(7, [])
+    kept = learner.replay.entries(0)
+    entries = kept.get("entries")
+    observations, legal = (
+        (kept["observations"], kept["legal"])
+        if entries is None
+        else (entries["observation"], entries["legal"])
+    )
+    steps = observations.argmax(axis=1)
+    assert steps.tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1]
+    masks = np.array([[1, 0, 0, 1], [0, 1, 1, 0], [0, 0, 1, 0]], bool)
+    np.testing.assert_array_equal(legal, masks[steps])
+
+
 class Losses(Listener):
     def __init__(self) -> None:
         self.seen: list[float] = []
