@@ -40,6 +40,10 @@ def reuse_script(path: Path, preset: Preset, observation_space: spaces.Space) ->
             "observation = gymnasium.spaces.flatten(environment.observation_space, observation)"
             "  # one-hot"
         ]
+    info, action = "_", "action = q_values.argmax()"
+    if preset.env.action_mask:
+        info = "info"
+        action = 'action = np.where(info["action_mask"], q_values, -np.inf).argmax()  # a legal one'
     imports = ["gymnasium", library, "numpy as np", *dict.fromkeys(modules)]
     stacking = ["state = np.array([observation])  # [window, *observation]"]
     window = preset.memory.window_length
@@ -57,10 +61,10 @@ def reuse_script(path: Path, preset: Preset, observation_space: spaces.Space) ->
             f"model = {loading}",
             f"environment = gymnasium.make({', '.join(arguments)})",
             *wrapping,
-            "observation, _ = environment.reset()",
+            f"observation, {info} = environment.reset()",
             *encoding,
             *stacking,
             "q_values = model.predict(state[None], verbose=0)[0]  # [actions]",
-            "action = q_values.argmax()",
+            action,
         ]
     )

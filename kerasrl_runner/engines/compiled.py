@@ -18,7 +18,14 @@ _SCREEN = 1 << 10
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
     """The preset's learner. Raises PresetError for settings that it cannot take."""
     set_threads(_choose_threads(preset, environment))
-    agent_class = partial(CompiledDQNAgent, gradient_steps=preset.agent.gradient_steps, seed=seed)
+    settings = preset.agent
+    agent_class = partial(
+        CompiledDQNAgent,
+        gradient_steps=settings.gradient_steps,
+        n_steps=settings.n_steps,
+        target_network=settings.target_network,
+        seed=seed,
+    )
     return KerasLearner(environment, build_keras_agent(agent_class, preset, environment, seed))
 
 
@@ -27,6 +34,6 @@ def _choose_threads(preset: Preset, environment: KerasRLEnvironment) -> int:
 
     At the size of other DQNs more threads only wait for each other (benchmarks/README.md).
     """
-    has_convolutions = any("Conv" in layer.name for layer in preset.model.layers)
+    has_convolutions = any("Conv" in layer.name for layer in preset.layers)
     size = preset.memory.window_length * math.prod(environment.example().shape)
     return len(os.sched_getaffinity(0)) if has_convolutions and size >= _SCREEN else 1

@@ -39,9 +39,12 @@ def build_environment(
     environment = KerasRLEnvironment(
         env,
         encode=encode,
+        reward_clip=preset.env.reward_clip,
+        terminal_reward=preset.env.terminal_reward,
         reward_scale=preset.env.reward_scale,
         seeds=episode_seeds(seed, stream),
         nb_max_episode_steps=preset.fit.nb_max_episode_steps if stream == TRAINING else None,
+        action_mask=preset.env.action_mask,
     )
     if render_mode == "human":
         environment.watchers.append(

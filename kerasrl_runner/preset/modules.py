@@ -24,7 +24,7 @@ def modules_of(preset: Preset) -> set[str]:
 
 def layer_modules_of(preset: Preset) -> set[str]:
     """The modules of the layers alone, which loading the network needs."""
-    keys = {key for layer in preset.model.layers for key in _list_keys(layer.root)}
+    keys = {key for layer in preset.layers for key in _list_keys(layer.root)}
     return {name.partition(":")[0] for name in keys if ":" in name}
 
 

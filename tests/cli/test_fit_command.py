@@ -21,8 +21,8 @@ SHORT = {
     "evaluate.nb_max_episode_steps": 50,
 }
 SETTINGS = [word for key, value in SHORT.items() for word in ("--set", f"{key}={value}")]
-# What the tests below say of rows and shapes is CartPole's.
-CARTPOLE = [name for name in known_presets() if load_preset(name).env.id == "CartPole-v1"]
+# What the tests below say of rows and shapes is CartPole's and a network's.
+CARTPOLE = [n for n in known_presets() if (p := load_preset(n)).env.id == "CartPole-v1" and p.model]
 OTHERS = [name for name in known_presets() if name not in CARTPOLE]
 PRESETS = CARTPOLE + OTHERS
 
@@ -36,7 +36,9 @@ def played(tmp_path_factory) -> tuple[Path, list[Outcome]]:
     runs += [(PRESETS[0], "again", "3"), (PRESETS[0], "other", "4")]
     for preset, run, seed in runs:
         named = ["--preset", preset, "--run-dir", run, "--seed", seed, "--json"]
-        jobs.append({"arguments": ["fit", "--steps", "300", *named, *SETTINGS]})
+        of_a_table = ["--engine", "qtable", *SETTINGS[2:]]  # There is no warm-up.
+        settings = SETTINGS if load_preset(preset).model else of_a_table
+        jobs.append({"arguments": ["fit", "--steps", "300", *named, *settings]})
     return folder, run_many(jobs, folder, 240)
 
 

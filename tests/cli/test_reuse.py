@@ -22,7 +22,11 @@ DISCRETE = ["env.observation_scale=1.0", "env.max_episode_steps=9"]
 CASES = {
     **{f"{name}.h5": (name, SHORT, None) for name in known_presets()},
     'the agent\'s "best".h5': ("cartpole", SHORT, (1, 4)),
-    "taxi.h5": ("cartpole-kerasrl", ["env.id=Taxi-v4", *SHORT, *WINDOW, *DISCRETE], (2, 500)),
+    "taxi.h5": (
+        "cartpole-kerasrl",
+        ["env.id=Taxi-v4", "env.action_mask=true", *SHORT, *WINDOW, *DISCRETE],
+        (2, 500),
+    ),
     "lake.h5": (
         "cartpole-kerasrl",
         ["env.id=FrozenLake-v1", "env.kwargs={is_slippery=false}", *SHORT, *DISCRETE],
@@ -48,6 +52,7 @@ for name, script in json.load(open("scripts.json")).items():
     names = {}
     exec(script, names)
     assert 0 <= names["action"] < names["environment"].action_space.n
+    assert name != "taxi.h5" or names["info"]["action_mask"][names["action"]]
     results[name] = [names["state"].tolist(), names["q_values"].tolist()]
 print(json.dumps(results))
 """

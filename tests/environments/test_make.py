@@ -82,6 +82,17 @@ def test_kwargs_reach_the_environment() -> None:
     assert env.step(2)[0] == 1  # right, without slipping
 
 
+def test_a_presets_rewards_are_clipped_replaced_and_scaled() -> None:
+    shaped = {"reward_clip": [0.0, 0.5], "terminal_reward": -20.0, "reward_scale": 0.1}
+    environment = build_environment(load_preset("cartpole", sections={"env": shaped}), 0, TRAINING)
+    environment.reset()
+    rewards = [environment.step(0)[1]]
+    while not environment.terminated:
+        rewards.append(environment.step(0)[1])
+    assert rewards == [0.05] * (len(rewards) - 1) + [-2.0]
+    assert environment.episode_return == len(rewards)
+
+
 STACKED = '{"gymnasium.wrappers:FrameStackObservation" = {stack_size = 3}}'
 FLAT = '{"gymnasium.wrappers:FlattenObservation" = {}}'
 
