@@ -1,7 +1,8 @@
 """MinAtar's games (Young & Tian 2019), registered when this module is imported.
 
-MinAtar's own classes let an episode begin with the last one's action, which sticky actions repeat:
-equal seeds then give unequal episodes. Their pictures are floats.
+MinAtar's own classes let an episode begin with the last one's action, which sticky actions repeat,
+and leave unseeded what wrappers draw from: equal seeds then give unequal episodes. Their pictures
+are floats.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class MinAtar(BaseEnv):
     """Observations [10, 10, channels] of bool, as MinAtar/NAME-v1: the actions a game needs."""
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        gymnasium.Env.reset(self, seed=seed)
         self.game.last_action = 0
         return super().reset(seed, options)
 
