@@ -112,6 +112,40 @@ class Informing(Constant):
         return self.observe(), self.reward, self.length % 5 == 0, False, info
 
 
+class Masked(Constant):
+    """Four actions, some of them legal; an illegal one ends the program.
+
+    The observation is one-hot in the step of the episode, which says what is legal. `masks` are
+    those of the steps in turn; an episode terminates after the last, with the mask `last`.
+    """
+
+    action_space = spaces.Discrete(4)
+
+    def __init__(
+        self,
+        masks: tuple[Any, ...] = ([1, 0, 0, 1], [0, 1, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1]),
+        last: Any = (0, 0, 0, 0),
+    ) -> None:
+        super().__init__()
+        self.masks = [*masks, last]
+        self.observation_space = spaces.Box(0, 1, (len(self.masks),), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.length = 0
+        observation, _ = super().reset(seed=seed)
+        return observation, {"action_mask": self.masks[0]}
+
+    def step(self, action: int) -> Any:
+        assert self.masks[self.length][action], f"{action} is illegal in step {self.length}"
+        self.length += 1
+        mask = self.masks[self.length]
+        over = self.length == len(self.masks) - 1
+        return self.observe(), float(action), over, False, {"action_mask": mask}
+
+    def observe(self) -> Any:
+        return np.eye(len(self.masks), dtype=np.float32)[self.length]
+
+
 class Rewards(Constant):
     """Pays the given rewards, in the given shape, and terminates after the last."""
 
@@ -196,7 +230,7 @@ class Frames(Constant):
 
 
 def _register() -> None:
-    classes = (Constant, Trail, Faulty, Informing, Rewards, FromThree, Started, Saying,
+    classes = (Constant, Trail, Faulty, Informing, Masked, Rewards, FromThree, Started, Saying,
                Drawing, Pair, Frames)  # fmt: skip
     for environment in classes:
         name = f"{environment.__name__}-v0"

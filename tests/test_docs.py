@@ -13,11 +13,14 @@ from kerasrl_runner.cli.reuse import reuse_script
 from kerasrl_runner.engines import build_learner
 from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.preset import load_preset
+from kerasrl_runner.runs.training import fit
 from kerasrl_runner.weights.file import read_weights
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = sorted([*REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("*.md")])
-QUOTED = re.compile(r"```python\n# (kerasrl_runner/\S+\.py)\n(.*?)```", re.DOTALL)
+QUOTED = re.compile(
+    r"```(?:python|toml)\n# ((?:kerasrl_runner|examples)/\S+\.(?:py|toml))\n(.*?)```", re.DOTALL
+)
 LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
 
@@ -74,3 +77,20 @@ def test_the_readme_reuses_weights_as_the_command_says_and_by_numpy_alone(tmp_pa
     exec(by_numpy, names)
     scaled = names["observation"] * np.array(preset.env.observation_scale, np.float32)
     np.testing.assert_allclose(names["x"], learner.q_values([scaled]), rtol=1e-5)
+
+
+def test_the_page_on_a_game_of_ones_own_runs_as_it_is_written(tmp_path, monkeypatch, capsys):
+    page = (REPOSITORY / "docs" / "game.md").read_text(encoding="utf-8")
+    assert len(QUOTED.findall(page)) == 3
+    check, look = re.findall(r"```python\n((?!# ).*?)```", page, re.DOTALL)
+    monkeypatch.chdir(shutil.copytree(REPOSITORY / "examples", tmp_path / "examples"))
+    monkeypatch.syspath_prepend(".")
+    exec(check, {})
+    small = {"episodes": 20}
+    fit("betting.toml", engine="reference", steps=1_200, run_dir="learned", evaluate=small)
+    capsys.readouterr()
+    exec(look, {})
+    hand = capsys.readouterr().out.splitlines()
+    assert hand[0].startswith("You hold ")
+    assert hand[-1].endswith(" chips")
+    assert any("check or call" in line for line in hand)

@@ -25,7 +25,10 @@ vendor preset files errors
 # Packages that stand beside the others: all that they may import of the package.
 BESIDE = {"pictures": {"pictures", "files", "errors"}, "reference": {"reference"}}
 # Who may import a package that stands beside.
-TO_BESIDE = {"pictures": {"runs", "doctor", "old_scripts"}, "reference": {"engines", "weights"}}
+TO_BESIDE = {
+    "pictures": {"runs", "doctor", "old_scripts"},
+    "reference": {"engines", "weights", "parts"},
+}
 HEAVY = ("tensorflow", "tf_keras", "keras", "rl", "gymnasium")
 NO_TENSORFLOW = ("errors", "files", "preset", "pictures", "reference")
 

@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,7 +32,7 @@ TEST_EPISODE_STEPS = 10_000
 # A test restores these, since it may run inside a fit (D18b).
 _TRAINING_STATE = (
     "training", "_step", "_keep_step", "_closing", "_next_observation", "recent_observation",
-    "recent_action", "stop_training",
+    "recent_action", "recent_legal", "stop_training",
 )  # fmt: skip
 
 
@@ -62,6 +62,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         **kwargs: Any,
     ) -> None:
         self._step = 0
+        self.learn_call = 0
         self._keep_step = False
         self._closing = False
         self._next_observation: Any = None
@@ -87,7 +88,10 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
     observation_scale: float | Sequence[float] = 1.0
     training: bool
     nb_steps_warmup: float
+    train_interval: int | Literal["episode"]
     recent_action: int | None
+    #: The legal actions of the recent observation, bool [A]; empty where all are.
+    recent_legal: tuple[np.ndarray, ...] = ()
 
     @property
     def step(self) -> int:
@@ -100,6 +104,12 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             self._keep_step = False
         else:
             self._step = int(value)
+
+    def count_of(self, per: str) -> int:
+        """Of all fits so far: the env steps, learn calls or episodes that came to their end."""
+        if per == "episode":
+            return 0 if self._environment is None else self._environment.episode
+        return self.learn_call if per == "learn_call" else self._step
 
     def process_state_batch(self, batch: Any) -> Any:
         """States [B, W, *observation] in their own dtype, not as the vendor's objects (D26)."""
@@ -122,6 +132,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
     def forward(self, observation: Any) -> int:
         """Choose an action; the vendor's extra call after an episode's end only stores."""
+        self._note_legal_actions()
         if self._closing:
             self.recent_observation, self.recent_action = observation, 0
             return 0
@@ -136,7 +147,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         if self._closing:  # D18: the extra call of rl/core.py:214 stores, it never trains
             self._closing = False
             if self.training:
-                self.memory.end_episode(self.recent_observation)
+                self.memory.end_episode(self.recent_observation, *self.recent_legal)
             else:
                 self.memory.swap_recent([])
             return [math.nan] * len(self.metrics_names)
@@ -144,8 +155,9 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self._closing = bool(terminal) and self._environment is not None
         self._next_observation = None
         truncated = self._environment is not None and self._environment.truncated
-        learns = self._learns()
+        learns = self._learns(bool(terminal))
         metrics = self._store_and_learn(reward, bool(terminal) and not truncated, learns)
+        self.learn_call += learns
         if learns and not math.isfinite(metrics[0]):
             raise self._diverged(f"the loss became {metrics[0]}")
         return metrics
@@ -153,6 +165,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
     def note_next_observation(self, next_observation: Any) -> None:
         """Keep the observation that followed the newest step, in case `fit` ends there."""
         self._next_observation = next_observation
+        self._note_legal_actions()
 
     def fit(
         self,
@@ -291,6 +304,10 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         """The configuration of a network that takes the environment's own observations."""
         return add_rescaling(config_of(self.model), self.observation_scale)
 
+    def _note_legal_actions(self) -> None:
+        legal = getattr(self._environment, "legal_actions", None)
+        self.recent_legal = () if legal is None else (legal,)
+
     def _q_values(self, state: Any) -> Any:
         return self.compute_batch_q_values([state])[0]
 
@@ -339,7 +356,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
                 raise
         finally:
             if self.training and self.memory.inside_episode:  # D8: fit stops where it stands
-                self.memory.end_episode(self._next_observation)
+                self.memory.end_episode(self._next_observation, *self.recent_legal)
             self.memory.swap_recent([])
             self.training = False  # D20
             self._keep_step = False
@@ -349,8 +366,9 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             self.interrupted = relay.interrupted
             relay.finish(did_abort=True)
 
-    def _learns(self) -> bool:
+    def _learns(self, episode_over: bool) -> bool:
         """Whether the next `backward` trains: the warm-up counts entries ever stored (D16)."""
         needed = max(self.nb_steps_warmup, self.batch_size, self.memory.window_length + 2)
-        learns = self.memory.appended + 1 >= needed and self._step % self.train_interval == 0
-        return self.training and learns
+        interval = self.train_interval
+        is_due = episode_over if interval == "episode" else self._step % interval == 0
+        return self.training and is_due and self.memory.appended + 1 >= needed

@@ -45,6 +45,8 @@ class CompiledDQNAgent(BaseDQNAgent):
 
     Args:
         gradient_steps: updates in one call at each `train_interval`th env step; keras-rl has one.
+        n_steps: env steps whose rewards a target sums up; keras-rl has one.
+        target_network: False takes the online network's values of the next states.
         seed: of Dropout's masks, together with the learn step.
         dtype: "float32" or "float64"; the model must be of the same.
 
@@ -58,11 +60,15 @@ class CompiledDQNAgent(BaseDQNAgent):
         self,
         *args: Any,
         gradient_steps: int = 1,
+        n_steps: int = 1,
+        target_network: bool = True,
         seed: int = 0,
         dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         self.gradient_steps = gradient_steps
+        self.n_steps = n_steps
+        self.target_network = target_network
         self._seed = seed
         self._dtype = dtype
         self._td_errors: list[str] = []
@@ -135,13 +141,23 @@ class CompiledDQNAgent(BaseDQNAgent):
         return update.networks.q_values(states[0])
 
     def forward(self, observation: Any) -> int:
-        """Choose an action; Q values are not computed for a random one."""
+        """Choose an action; Q values are not computed for a random one.
+
+        A policy is handed the Q values of the legal actions alone, and chooses among those.
+        """
+        self._note_legal_actions()
         policy = self.policy if self.training else self.test_policy
-        if self._closing or not _draws_first(policy):
+        is_lazy = _draws_first(policy)
+        if self._closing or not (is_lazy or self.recent_legal):
             return super().forward(observation)
         state = self.memory.get_recent_state(observation)
-        q_values = LazyQValues(self.nb_actions, lambda: self.compute_q_values(state))
-        action: int = policy.select_action(q_values=q_values)
+        actions = np.arange(self.nb_actions)[self.recent_legal]  # [legal]
+
+        def compute() -> np.ndarray:
+            return self.compute_q_values(state)[self.recent_legal]  # [legal]
+
+        q_values = LazyQValues(actions.size, compute) if is_lazy else compute()
+        action = int(actions[policy.select_action(q_values=q_values)])
         self.recent_observation, self.recent_action = observation, action
         return action
 
@@ -197,6 +213,7 @@ class CompiledDQNAgent(BaseDQNAgent):
             raise EngineRefusal("the memory draws its samples in a way of its own")
         ranges = {
             "gradient_steps": (self.gradient_steps >= 1, "1 or more"),
+            "n_steps": (self.n_steps >= 1, "1 or more"),
             "batch_size": (self.batch_size >= 1, "1 or more"),
             "gamma": (0 <= self.gamma <= 1, "0 to 1"),
             "delta_clip": (self.delta_clip > 0, "more than 0"),
@@ -237,14 +254,17 @@ class CompiledDQNAgent(BaseDQNAgent):
         return self._update
 
     def _settings(self) -> UpdateSettings:
-        rate = self.target_model_update
+        # At a rate of 1 the target network is the online one at each update.
+        rate = self.target_model_update if self.target_network else 1.0
+        is_hard = self.target_network and rate >= 1
         return UpdateSettings(
-            self.gamma,
             self.delta_clip,
             self.enable_double_dqn,
-            rate if rate < 1 else None,
+            None if is_hard else rate,
             self.batch_size,
             self.gradient_steps,
+            self.memory.priorities is not None,
+            self.memory.masked_actions,
         )
 
     def _build_update(self, states: np.ndarray) -> CompiledUpdate:
@@ -262,7 +282,8 @@ class CompiledDQNAgent(BaseDQNAgent):
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
         """Store the step, and at its time run `gradient_steps` updates in one call."""
         self.memory.append(
-            self.recent_observation, self.recent_action, reward, terminated, self.training
+            *(self.recent_observation, self.recent_action, reward, terminated, self.training),
+            *self.recent_legal,
         )
         metrics = self._learn() if learns else [math.nan] * len(self.metrics_names)
         if self.training and self._is_hard_update():
@@ -270,14 +291,16 @@ class CompiledDQNAgent(BaseDQNAgent):
         return metrics
 
     def _is_hard_update(self) -> bool:
-        return self.target_model_update >= 1 and self.step % self.target_model_update == 0
+        interval = self.target_model_update
+        return self.target_network and interval >= 1 and self.step % interval == 0
 
     def _learn(self) -> list[float]:
-        drawn = self.memory.sample_batch(self.gradient_steps * self.batch_size)
+        ahead = {"n_steps": self.n_steps, "gamma": self.gamma} if self.n_steps > 1 else {}
+        drawn = self.memory.sample_batch(self.gradient_steps * self.batch_size, **ahead)
         states = self.process_state_batch(drawn.state)  # [K * B, W, *observation]
         next_states = self.process_state_batch(drawn.next_state)  # [K * B, W, *observation]
         update = self._current_update() or self._build_update(states)
-        if update.settings != self._settings():  # a script changed one
+        if update.settings != self._settings() or not 0 <= self.gamma <= 1:  # a script changed one
             self._check_arguments()
             update.configure(self._settings())
         batch = update.batch
@@ -285,8 +308,17 @@ class CompiledDQNAgent(BaseDQNAgent):
         batch.actions[...] = drawn.action.reshape(batch.actions.shape)
         batch.rewards[...] = drawn.reward.reshape(batch.rewards.shape)
         batch.next_states[...] = next_states.reshape(batch.states.shape)
-        batch.terminated[...] = drawn.terminated.reshape(batch.terminated.shape)
-        metrics = update()  # [K, 3]
+        discounts = self.gamma**drawn.steps * ~drawn.terminated  # [K * B]
+        batch.discounts[...] = discounts.reshape(batch.discounts.shape)
+        if drawn.next_legal is not None:
+            batch.next_legal[...] = drawn.next_legal.reshape(batch.next_legal.shape)
+        if update.settings.weighted:
+            place = drawn.place.reshape(batch.weights.shape)  # [K, B]
+            batch.weights[...] = self.memory.priorities.weights(place)
+        metrics = update()  # [K, 3], or [K, 3 + B] with the TD errors
+        if update.settings.weighted:
+            self.memory.priorities.update(drawn.place, metrics[:, 3:].reshape(-1))
+            metrics = metrics[:, :3]
         means = metrics[0] if len(metrics) == 1 else metrics.mean(axis=0)  # [3]
         loss, td_error, mean_q = means.tolist()
         own = [loss, *[td_error] * len(self._td_errors), mean_q, *self.policy.metrics]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import click
 
-from kerasrl_runner.preset import known_presets, load_preset, preset_to_toml
+from kerasrl_runner.cli.output import print_table
+from kerasrl_runner.files.places import shipped_folder
+from kerasrl_runner.preset import Preset, known_presets, load_preset, preset_to_toml
 
 
 @click.group()
@@ -14,9 +19,42 @@ def command() -> None:
 
 @command.command("list")
 def list_presets() -> None:
-    """The shipped presets."""
-    for name in known_presets():
-        click.echo(f"{name:24} {load_preset(name).description}")
+    """The shipped presets, with the scores that they were measured to reach.
+
+    The score is the interquartile mean over seeds, with its 95% interval; weights/README.md says
+    how it was measured. `presets show NAME` prints a preset.
+    """
+    scores = json.loads((shipped_folder("weights") / "scores.json").read_text("utf-8"))
+    presets = {name: load_preset(name) for name in known_presets()}
+    print_table(
+        [
+            {
+                "preset": name,
+                "task": preset.env.id.rpartition(":")[2],
+                "network": _describe_network(preset),
+                "env_steps": preset.fit.nb_steps,
+                "score": _describe_score(scores.get(name)),
+                "": preset.description,
+            }
+            for name, preset in presets.items()
+        ]
+    )
+
+
+def _describe_network(preset: Preset) -> str:
+    """The widths of the layers that have one: "24-24"."""
+    if preset.model is None:
+        return "table"
+    arguments = [layer.arguments for layer in preset.layers]
+    widths = [found.get("units", found.get("filters")) for found in arguments]
+    return "-".join(str(width) for width in widths if width is not None)
+
+
+def _describe_score(measured: dict[str, Any] | None) -> str | None:
+    if measured is None:
+        return None
+    mean, low, high = measured["score"]
+    return f"{mean:g} ({low:g} to {high:g}), {measured['seeds']} seeds"
 
 
 @command.command("show")

@@ -7,7 +7,7 @@ from pathlib import Path
 from gymnasium import spaces
 
 from kerasrl_runner.preset import Preset
-from kerasrl_runner.preset.modules import modules_of
+from kerasrl_runner.preset.modules import layer_modules_of
 
 
 def reuse_script(path: Path, preset: Preset, observation_space: spaces.Space) -> str:
@@ -18,7 +18,7 @@ def reuse_script(path: Path, preset: Preset, observation_space: spaces.Space) ->
     Args:
         observation_space: the environment's; a Discrete or MultiDiscrete one becomes one-hot.
     """
-    modules = sorted(modules_of(preset) - {preset.env.id.partition(":")[0]})
+    modules = sorted(layer_modules_of(preset))
     has_own_head = preset.agent.enable_dueling_network and preset.agent.dueling_type == "max"
     if modules or has_own_head:
         library, loading = "kerasrl_runner", f"kerasrl_runner.load_model({str(path)!r})"
@@ -28,13 +28,23 @@ def reuse_script(path: Path, preset: Preset, observation_space: spaces.Space) ->
     if preset.env.max_episode_steps is not None:
         keywords["max_episode_steps"] = preset.env.max_episode_steps
     arguments = [repr(preset.env.id), *(f"{name}={value!r}" for name, value in keywords.items())]
+    wrapping = []
+    for wrapper in preset.env.wrappers:
+        module, _, name = wrapper.name.partition(":")
+        modules.append(module)
+        given = "".join(f", {key}={value!r}" for key, value in wrapper.arguments.items())
+        wrapping.append(f"environment = {module}.{name}(environment{given})")
     encoding = []
     if isinstance(observation_space, spaces.Discrete | spaces.MultiDiscrete):
         encoding = [
             "observation = gymnasium.spaces.flatten(environment.observation_space, observation)"
             "  # one-hot"
         ]
-    imports = ["gymnasium", library, "numpy as np", *modules]
+    info, action = "_", "action = q_values.argmax()"
+    if preset.env.action_mask:
+        info = "info"
+        action = 'action = np.where(info["action_mask"], q_values, -np.inf).argmax()  # a legal one'
+    imports = ["gymnasium", library, "numpy as np", *dict.fromkeys(modules)]
     stacking = ["state = np.array([observation])  # [window, *observation]"]
     window = preset.memory.window_length
     if window > 1:
@@ -50,10 +60,11 @@ def reuse_script(path: Path, preset: Preset, observation_space: spaces.Space) ->
             "",
             f"model = {loading}",
             f"environment = gymnasium.make({', '.join(arguments)})",
-            "observation, _ = environment.reset()",
+            *wrapping,
+            f"observation, {info} = environment.reset()",
             *encoding,
             *stacking,
             "q_values = model.predict(state[None], verbose=0)[0]  # [actions]",
-            "action = q_values.argmax()",
+            action,
         ]
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
+from kerasrl_runner.cli.output import print_table
 from kerasrl_runner.files.places import runs_folder
 from kerasrl_runner.files.run_directory import all_runs
 
@@ -28,15 +28,4 @@ def command(as_json: bool) -> None:
     if not rows:
         click.echo(f"There are no runs in {runs_folder()}. Begin one: kerasrl-run fit")
         return
-    titles = [name.replace("_", " ") for name in rows[0]]
-    table = [titles, *([_format_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for cells in table:
-        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
-
-
-def _format_cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    return "-" if value is None else str(value)
+    print_table(rows)

@@ -40,6 +40,11 @@ class Score:
         return float(np.std([episode.episode_return for episode in self.episodes]))
 
 
+def best_action(q_values: np.ndarray, legal: np.ndarray | None) -> int:
+    """The action of the highest value, [A], among the `legal` ones, bool [A]; None is all."""
+    return int(np.argmax(q_values if legal is None else np.where(legal, q_values, -np.inf)))
+
+
 def play(
     environment: KerasRLEnvironment,
     q_values: Callable[[list[Any]], np.ndarray],
@@ -60,7 +65,7 @@ def play(
         while not episode_over:
             if stop():
                 return None
-            action = int(np.argmax(q_values(state)))
+            action = best_action(q_values(state), environment.legal_actions)
             observation, _, episode_over, _ = environment.step(action)
             state = [*state[1:], observation]
         played.append(Episode.of(environment))

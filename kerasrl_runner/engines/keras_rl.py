@@ -11,10 +11,16 @@ from kerasrl_runner.preset.schema import Preset
 
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> KerasLearner:
     """The preset's learner. Raises PresetError for settings that it cannot take."""
-    if preset.agent.gradient_steps > 1:
+    refused = {
+        "agent.gradient_steps": preset.agent.gradient_steps > 1,
+        "agent.n_steps": preset.agent.n_steps > 1,
+        "memory.priority": preset.memory.priority is not None,
+        "env.action_mask": preset.env.action_mask,
+    }
+    for key in (key for key, is_used in refused.items() if is_used):
         raise PresetError(
-            f"agent.gradient_steps: engine keras-rl updates once at a time; expected 1, received "
-            f"{preset.agent.gradient_steps}. Use --engine compiled."
+            f"{key}: engine keras-rl does not have this. Leave it out, or use --engine compiled or "
+            f"reference."
         )
     agent = build_keras_agent(VendorDQNAgent, preset, environment, seed)
     return KerasLearner(environment, agent)

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
+from kerasrl_runner.preset.schema import Preset
+from kerasrl_runner.reference.priorities import Priorities
 from kerasrl_runner.weights.file import WeightsFile
 
 
@@ -56,6 +58,16 @@ class TrainingState:
 
     arrays: dict[str, np.ndarray]
     scalars: dict[str, Any]
+
+
+def build_priorities(preset: Preset) -> Priorities | None:
+    """The priorities of the preset's replay memory, if it is a prioritized one."""
+    memory, priority = preset.memory, preset.memory.priority
+    if priority is None:
+        return None
+    beta_steps = priority.beta_steps or preset.fit.nb_steps
+    settings = memory.limit, memory.window_length, priority.alpha, priority.beta, beta_steps
+    return Priorities(*settings)
 
 
 class ReplayEntries(Protocol):

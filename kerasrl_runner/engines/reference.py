@@ -21,7 +21,7 @@ from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.weights.file import WeightsFile
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
-_COLUMNS = ("observations", "actions", "rewards", "terminated", "closing", "age")
+_COLUMNS = ("observations", "actions", "rewards", "terminated", "closing", "age", "legal")
 
 
 def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) -> ReferenceLearner:
@@ -87,8 +87,11 @@ class ReferenceLearner(Learner):
             "target": agent.target_network.parameters.copy(),
             **{f"optimizer/{name}": slot.copy() for name, slot in agent.optimizer.slots.items()},
         }
+        if agent.memory.priorities:
+            arrays |= agent.memory.priorities.state_dict()
         scalars = {
             "env_step": agent.env_step,
+            "learn_call": agent.learn_call,
             "episode": agent.episode,
             "learn_step": agent.optimizer.learn_step,
             "memory_rng": agent.memory.rng.bit_generator.state,
@@ -98,13 +101,16 @@ class ReferenceLearner(Learner):
 
     def restore(self, state: TrainingState) -> None:
         agent, scalars = self.agent, state.scalars
-        arrays = dict(state.arrays)
-        agent.online_network.parameters[...] = arrays.pop("online")
-        agent.target_network.parameters[...] = arrays.pop("target")
+        arrays, prefix = state.arrays, "optimizer/"
+        agent.online_network.parameters[...] = arrays["online"]
+        agent.target_network.parameters[...] = arrays["target"]
         agent.optimizer.slots = {
-            name.removeprefix("optimizer/"): array for name, array in arrays.items()
+            k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)
         }
+        if agent.memory.priorities:
+            agent.memory.priorities.load_state_dict(arrays)
         agent.env_step, agent.episode = int(scalars["env_step"]), int(scalars["episode"])
+        agent.learn_call = int(scalars["learn_call"])
         self.episodes = agent.episode
         agent.optimizer.learn_step = int(scalars["learn_step"])
         agent.memory.rng.bit_generator.state = scalars["memory_rng"]
@@ -125,7 +131,7 @@ class ReferenceLearner(Learner):
                     if event.terminated or event.truncated:
                         continue  # The event of its episode's end comes next.
                 else:
-                    epsilon = float(policy.epsilon(event.env_step - 1))  # the newest step's
+                    epsilon = float(policy.epsilon(self.agent.policy_count))  # the newest step's
                     self.send_episode(event.env_step, epsilon)
                 if self.stop_training or event.env_step >= env_steps:
                     break
@@ -138,14 +144,16 @@ class _FiveValues:
         self._environment = environment
 
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-        observation = self._environment.reset()
-        assert seed == self._environment.episode_seed
-        return observation, {}
+        environment = self._environment
+        observation = environment.reset()
+        assert seed == environment.episode_seed
+        return observation, {"action_mask": environment.legal_actions}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         environment = self._environment
         observation, reward, _, _ = environment.step(action)
-        return observation, reward, environment.terminated, environment.truncated, {}
+        info = {"action_mask": environment.legal_actions}
+        return observation, reward, environment.terminated, environment.truncated, info
 
 
 class _Entries:
@@ -154,6 +162,8 @@ class _Entries:
     def __init__(self, memory: ReplayMemory) -> None:
         self._memory = memory
         self.capacity = memory.capacity
+        columns = {name: getattr(memory, name) for name in _COLUMNS}
+        self._columns = {name: c for name, c in columns.items() if c is not None}
 
     @property
     def appended(self) -> int:
@@ -161,14 +171,13 @@ class _Entries:
 
     def entries(self, first: int) -> dict[str, np.ndarray]:
         at = np.arange(first, self.appended) % self.capacity  # [N]
-        return {name: getattr(self._memory, name)[at] for name in _COLUMNS}
+        return {name: column[at] for name, column in self._columns.items()}
 
     def refill(self, appended: int, entries: dict[str, np.ndarray]) -> None:
         memory = self._memory
         count = len(next(iter(entries.values())))
         at = np.arange(appended - count, appended) % self.capacity  # [N]
-        for name in _COLUMNS:
-            column = getattr(memory, name)
+        for name, column in self._columns.items():
             if entries[name].shape[1:] != column.shape[1:] or entries[name].dtype != column.dtype:
                 raise ValueError(f"replay memory: {name} is of another shape or dtype")
             column[at] = entries[name]

@@ -33,7 +33,9 @@ class KerasRLEnvironment:
 
     `terminated`, `truncated`, `info`, `observation` are those of the newest step; `episode` counts
     resets from 0; `episode_return` is the undiscounted sum of the environment's own rewards, in
-    float64, before `reward_scale`. Each of `watchers` is called after every reset and step.
+    float64, before clip, terminal reward and scale. Each of `watchers` is called after every reset
+    and step. `legal_actions`, bool [A], is what the newest info's "action_mask" allows, everything
+    where it allows nothing; None without `action_mask`.
     """
 
     def __init__(
@@ -41,16 +43,22 @@ class KerasRLEnvironment:
         env: gymnasium.Env,
         *,
         encode: Encoder | None = None,
+        reward_clip: tuple[float, float] | None = None,
+        terminal_reward: float | None = None,
         reward_scale: float = 1.0,
         seeds: Callable[[int], int] | None = None,
         nb_max_episode_steps: int | None = None,
+        action_mask: bool = False,
     ) -> None:
         """
         Args:
             encode: turns what the environment returns into what the network sees; as it is
                 where None.
+            reward_clip: the lowest and the highest reward that `step` returns, before its scale.
+            terminal_reward: what `step` returns, before its scale, where the episode terminates.
             seeds: the seed of `reset` for an episode's number; None leaves resets unseeded.
             nb_max_episode_steps: env steps after which an episode is truncated.
+            action_mask: whether info["action_mask"] says which actions are legal.
         """
         if env.render_mode is not None:
             prepare_window()
@@ -60,9 +68,13 @@ class KerasRLEnvironment:
         self.observation_space: Any = getattr(env, "observation_space", None)
         self.render_mode = env.render_mode
         self.encode = encode
+        self.reward_clip = reward_clip
+        self.terminal_reward = terminal_reward
         self.reward_scale = reward_scale
         self.seeds = seeds
         self.nb_max_episode_steps = nb_max_episode_steps
+        self.action_mask = action_mask
+        self.legal_actions: np.ndarray | None = None
         self.episode = -1
         self.episode_length = 0
         self.episode_return = 0.0
@@ -97,8 +109,8 @@ class KerasRLEnvironment:
         """Start the next episode; returns its first observation.
 
         Raises:
-            EnvironmentFailed: the environment raised, or the observation is not finite or not of
-                its space.
+            EnvironmentFailed: the environment raised, the observation is not finite or not of
+                its space, or the info lacks the mask of actions that was asked for.
         """
         self.episode += 1
         self.episode_length = 0
@@ -113,6 +125,7 @@ class KerasRLEnvironment:
         except _FAILURES as error:
             raise self._failure("reset", error) from error
         self.observation = self._encode_observation(observation)
+        self._read_mask()
         self._call_watchers()
         return self.observation
 
@@ -124,7 +137,8 @@ class KerasRLEnvironment:
 
         Raises:
             EnvironmentFailed: the environment raised, or a reward or observation is not finite,
-                the observation is not of its space, or an end of the episode is not a boolean.
+                the observation is not of its space, an end of the episode is not a boolean, or
+                the info lacks the mask of actions that was asked for.
         """
         self.env_steps += 1
         self.episode_length += 1
@@ -137,6 +151,7 @@ class KerasRLEnvironment:
         except _FAILURES as error:
             raise self._failure("step", error) from error
         self.observation = self._encode_observation(observation)
+        self._read_mask()
         capped = self.episode_length == self.nb_max_episode_steps
         self.terminated = terminated
         self.truncated = (truncated or capped) and not terminated
@@ -152,6 +167,10 @@ class KerasRLEnvironment:
         if not math.isfinite(reward):
             raise self._failure("reward", f"the reward is {reward}")
         self.episode_return += reward
+        if self.reward_clip is not None:
+            reward = min(max(reward, self.reward_clip[0]), self.reward_clip[1])
+        if self.terminal_reward is not None and self.terminated:
+            reward = self.terminal_reward
         self._call_watchers()
         return self.observation, np.float64(reward * self.reward_scale), episode_over, {}
 
@@ -206,6 +225,26 @@ class KerasRLEnvironment:
     def _call_watchers(self) -> None:
         for watcher in self.watchers:
             watcher()
+
+    def _read_mask(self) -> None:
+        """Take `legal_actions` from the newest info, if masks were asked for."""
+        if not self.action_mask:
+            return
+        count = int(self.action_space.n)
+        given = self.info.get("action_mask") if isinstance(self.info, dict) else None
+        try:
+            mask = np.asarray(given)
+        except ValueError:  # lists of unlike lengths
+            mask = np.empty(0)
+        if mask.shape != (count,) or ((mask != 0) & (mask != 1)).any():
+            expected = f'info["action_mask"] with a 0 or 1 for each of {count} actions'
+            raise self._failure(
+                "action_mask",
+                f"expected {expected} from `reset` and every `step`, received "
+                f"{shorten(repr(given), 80)}; without env.action_mask every action is legal",
+            )
+        legal = mask == 1  # [A]
+        self.legal_actions = legal if legal.any() else ~legal  # [A]
 
     def _encode_observation(self, observation: Any) -> Any:
         if self.encode is not None:

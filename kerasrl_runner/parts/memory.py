@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerasrl_runner.parts.ram import check_memory_fits
+from kerasrl_runner.reference.priorities import Priorities
 from kerasrl_runner.vendor import rl_memory
 
 # After this many redraws of indices that hit closing entries, the valid ones are listed instead.
@@ -24,6 +25,9 @@ class Batch(NamedTuple):
     reward: np.ndarray  # [B] float64
     next_state: np.ndarray  # [B, W, *observation]
     terminated: np.ndarray  # [B] bool
+    steps: Any  # env steps from `state` to `next_state`: [B] int64, or 1
+    place: np.ndarray  # [B] int64, where in the ring the transitions start
+    next_legal: np.ndarray | None  # [B, A] bool, the legal actions of `next_state`; None is all
 
 
 class Column(Sequence[Any]):
@@ -58,8 +62,8 @@ class SequentialMemory(rl_memory.SequentialMemory):
     docs/defects.md; rl/memory.py:130-199 has one flag for both). An entry that is appended right
     after a terminal one is a closing entry, too, as it is to the vendor.
 
-    Samples are drawn uniformly with replacement by `generator`, in a bounded time (D17). Indices
-    are logical: 0 is the oldest entry.
+    Samples are drawn uniformly with replacement by `generator`, in a bounded time (D17), or by
+    their `priorities`. Indices are logical: 0 is the oldest entry.
     """
 
     def __init__(
@@ -89,6 +93,9 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._size = 0
         self._next = 0
 
+    masked_actions = 0  # A, where an entry keeps which of A actions were legal
+    #: Where there are some, transitions are drawn by them: Schaul et al. (2016).
+    priorities: Priorities | None = None
     observations, actions = Column("observation"), Column("action")
     rewards, terminals = Column("reward"), Column("terminated")
 
@@ -139,10 +146,11 @@ class SequentialMemory(rl_memory.SequentialMemory):
         self._entries[place], self._closing[place] = stored, closing
         self.appended, self._size, self._next = appended, count, appended % self.limit
 
-    def reserve(self, observation: Any, action: Any = 0) -> None:
+    def reserve(self, observation: Any, action: Any = 0, masked_actions: int = 0) -> None:
         """Allocate `limit` entries for observations like this one; else the first `append` does.
 
-        The system commits the pages as they fill, so an unused memory costs nothing yet.
+        The system commits the pages as they fill, so an unused memory costs nothing yet. With
+        `masked_actions` A an entry also keeps which actions were legal.
 
         Raises:
             PresetError: a full memory would not fit into this machine's RAM.
@@ -156,29 +164,40 @@ class SequentialMemory(rl_memory.SequentialMemory):
                 ("action", action.dtype if action.dtype.kind == "f" else np.int64, action.shape),
                 ("reward", np.float64),
                 ("terminated", bool),
+                *([("legal", bool, masked_actions)] if masked_actions else []),
             ]
         )
+        self.masked_actions = masked_actions
         check_memory_fits(self.limit, entry.itemsize + 1)
         # One array holds whole entries, so that a sample costs one cache miss instead of four.
         self._entries = np.zeros(self.limit, entry)  # [limit]
         self._closing = np.zeros(self.limit, bool)  # [limit]
 
     def append(
-        self, observation: Any, action: int, reward: float, terminal: bool, training: bool = True
+        self,
+        observation: Any,
+        action: int,
+        reward: float,
+        terminal: bool,
+        training: bool = True,
+        legal: Any = True,
     ) -> None:
         """Store the start of a transition; without `training` it only enters the recent window.
+
+        Args:
+            legal: which actions were, bool [A] or all; for a memory of `masked_actions`.
 
         Raises:
             ValueError: the observation's shape or dtype differs from the ones before.
         """
         closing, self._after_terminal = self._after_terminal, bool(terminal)
         if training:
-            self._store(observation, action, reward, terminal, closing=closing)
+            self._store(observation, action, reward, terminal, legal, closing=closing)
         self._recent.append(observation)
         if closing and not self.ignore_episode_boundaries:
             self._recent.clear()
 
-    def end_episode(self, observation: Any) -> None:
+    def end_episode(self, observation: Any, legal: Any = True) -> None:
         """Close the episode with its last observation, if one is open, and forget the window.
 
         Without an observation the newest entry closes the episode and starts no transition; if it
@@ -190,7 +209,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if self.inside_episode and observation is None:
             self._closing[self._next - 1] = True
         elif self.inside_episode:
-            self._store(observation, 0, 0.0, False, closing=True)
+            self._store(observation, 0, 0.0, False, legal, closing=True)
         self._after_terminal = False
         self._recent.append(observation)
         if not self.ignore_episode_boundaries:
@@ -222,10 +241,20 @@ class SequentialMemory(rl_memory.SequentialMemory):
                    batch.terminated.tolist())  # fmt: skip
         return list(map(rl_memory.Experience, *columns))
 
-    def sample_batch(self, batch_size: int, indices: Any = None, *, redraw: bool = False) -> Batch:
+    def sample_batch(
+        self,
+        batch_size: int,
+        indices: Any = None,
+        *,
+        redraw: bool = False,
+        n_steps: int = 1,
+        gamma: float = 1.0,
+    ) -> Batch:
         """Draw `batch_size` transitions, or take those that start at the logical `indices` [B].
 
-        To `redraw` is the vendor's way: another one where an index is a closing entry's.
+        To `redraw` is the vendor's way: another one where an index is a closing entry's. A reward
+        is that of up to `n_steps` env steps, discounted by `gamma`; of fewer where the episode or
+        what is stored ends before.
 
         Raises:
             ValueError: fewer than window + 2 entries, or an index that starts no transition.
@@ -236,16 +265,19 @@ class SequentialMemory(rl_memory.SequentialMemory):
                 f"sample from, there are {self._size} of limit={self.limit}"
             )
         if indices is None:
-            return self._gather(self._draw(batch_size))
+            return self._gather(self._draw(batch_size), n_steps, gamma)
         start = np.array(indices)  # [B]
         outside = start.min() < 0 or start.max() >= self._size - 1
         if outside or (self._is_closing(start).any() and not redraw):
             raise ValueError(f"indices: {start.tolist()} do not all start a transition")
         wrong = self._is_closing(start).nonzero()[0]
         start[wrong] = self._draw(wrong.size)
-        return self._gather(start)
+        return self._gather(start, n_steps, gamma)
 
     def _draw(self, batch_size: int) -> np.ndarray:
+        if self.priorities is not None:
+            place = self.priorities.tree.find(self.generator.random(batch_size))  # [B]
+            return place if self._size < self.limit else (place - self._next) % self.limit
         # Once the ring has wrapped, what came before the oldest entry is unknown: start at the
         # first whose whole window is stored.
         low = self.window_length - 1 if self.appended > self.limit else 0
@@ -263,17 +295,35 @@ class SequentialMemory(rl_memory.SequentialMemory):
         start[wrong] = self.generator.choice(valid, size=wrong.size)
         return start
 
-    def _gather(self, start: np.ndarray) -> Batch:
+    def _gather(self, start: np.ndarray, n_steps: int, gamma: float) -> Batch:
         row = self._physical(start)  # [B]
         first = self._entries.take(row)  # [B]; take() is faster than indexing at this size
+        last, final, reward = row, first, first["reward"]  # [B], [B], [B]
+        steps: Any = 1
+        if n_steps > 1:
+            ahead = np.arange(n_steps)  # [n]
+            logical = np.minimum(start[:, None] + ahead, self._size - 1)  # [B, n]
+            stops = (logical == self._size - 1) | self._is_closing(logical)  # [B, n]
+            steps = np.where(stops.any(axis=1), stops.argmax(axis=1), n_steps)  # [B]
+            rewards = self._entries["reward"][self._physical(logical)]  # [B, n]
+            # Sutton & Barto (2018), eq. 7.1
+            reward = (rewards * gamma**ahead * (ahead < steps[:, None])).sum(axis=1)  # [B]
+            last = self._physical(start + steps - 1)  # [B]
+            final = self._entries.take(last)  # [B]
         if self.window_length == 1:
             state = first["observation"][:, None]  # [B, 1, *observation]
-            second = self._entries.take(row + 1, mode="wrap")  # [B]
+            second = self._entries.take(last + 1, mode="wrap")  # [B]
             next_state = second["observation"][:, None]  # [B, 1, *observation]
         else:
             frames = self._frames(start)  # [B, W + 1, *observation]
             state, next_state = frames[:, :-1], frames[:, 1:]
-        return Batch(state, first["action"], first["reward"], next_state, first["terminated"])
+            if n_steps > 1:
+                next_state = self._frames(start + steps - 1)[:, 1:]
+        next_legal = None
+        if self.masked_actions:
+            next_legal = self._entries["legal"][(last + 1) % self.limit]  # [B, A]
+        ends = final["terminated"]  # [B]
+        return Batch(state, first["action"], reward, next_state, ends, steps, row, next_legal)
 
     def _frames(self, start: np.ndarray) -> np.ndarray:
         """The windows that end in `start` [B] and one frame more, [B, W + 1, *observation]."""
@@ -301,9 +351,7 @@ class SequentialMemory(rl_memory.SequentialMemory):
     def _is_closing(self, logical: np.ndarray) -> np.ndarray:
         return self._closing.take(self._physical(logical))
 
-    def _store(
-        self, observation: Any, action: int, reward: float, terminated: bool, *, closing: bool
-    ) -> None:
+    def _store(self, observation: Any, action: Any, *others: Any, closing: bool) -> None:
         # Several inputs stay as they are, as a tuple, a dict or a list of unlike arrays.
         is_several = isinstance(observation, tuple) and any(map(np.ndim, observation))
         if not (is_several or isinstance(observation, np.ndarray | dict)):
@@ -315,11 +363,14 @@ class SequentialMemory(rl_memory.SequentialMemory):
         if stored.dtype != object:
             self._make_room(observation, stored)
         index = self._next
-        self._entries[index] = (observation, action, reward, terminated)
+        # Most memories have no field for the last of them, the legal actions.
+        self._entries[index] = (observation, action, *others)[: len(self._entries.dtype)]
         self._closing[index] = closing
         self.appended += 1
         self._next = (index + 1) % self.limit
         self._size = min(self._size + 1, self.limit)
+        if self.priorities is not None:
+            self.priorities.append(self.appended, self._closing)
 
     def _make_room(self, observation: Any, stored: np.ndarray) -> None:
         """Hold larger numbers or floats from here on, where a script's `reset` gave smaller ones.

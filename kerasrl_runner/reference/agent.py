@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,16 @@ from kerasrl_runner.reference.replay import Batch, ReplayMemory
 from kerasrl_runner.reference.schedule import Schedule, constant
 
 Array = NDArray[Any]
+Count = Literal["env_step", "learn_call", "episode"]  # the agent's, by its attribute's name
 
 
 class Policy(Protocol):
-    """Chooses an action in [0, A) from q_values [A]; its schedules are of the env step."""
+    """Chooses an action in [0, A) from q_values [A]; its schedules are of a count of the agent."""
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int: ...
+    @property
+    def per(self) -> Count: ...
+
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,10 @@ class EpsilonGreedy:
     """Mnih 2015, algorithm 1: with probability epsilon a random action, else the greedy one."""
 
     epsilon: Schedule
+    per: Count = "env_step"
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int:
-        if rng.random() < self.epsilon(env_step):
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
+        if rng.random() < self.epsilon(count):
             return int(rng.integers(q_values.size))
         return int(q_values.argmax())
 
@@ -41,11 +46,12 @@ class Boltzmann:
 
     tau: Schedule
     epsilon: Schedule = constant(1.0)  # noqa: RUF009  a function without state
+    per: Count = "env_step"
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int:
-        if rng.random() >= self.epsilon(env_step):
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
+        if rng.random() >= self.epsilon(count):
             return int(q_values.argmax())
-        logits = q_values.astype(np.float64) / self.tau(env_step)  # [A]
+        logits = q_values.astype(np.float64) / self.tau(count)  # [A]
         weights = np.exp(logits - logits.max())  # [A], the maximum taken off: none overflows
         cumulative = weights.cumsum()  # [A]
         return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
@@ -74,7 +80,9 @@ class Agent:
     The target network follows in one of two ways. With `target_rate` in (0, 1] it moves that part
     of the way to the online network after each learn step; 1 means no delay. With
     `target_interval` it is copied every so many env steps, after the update.
-    The agent's state is the networks' parameters, optimizer, memory, rng, env_step and episode.
+    It learns at every `train_interval`th env step, or at the last of each "episode".
+    The agent's state is the networks' parameters, optimizer, memory, rng, and its counts: env_step,
+    learn_call (of `gradient_steps` learn steps each) and episode.
 
     Raises:
         ValueError: a setting out of its range, or a memory too small to start learning.
@@ -89,14 +97,17 @@ class Agent:
     gamma: float = 0.99
     batch_size: int = 32
     warmup: int = 1000
-    train_interval: int = 1
+    train_interval: int | Literal["episode"] = 1
     gradient_steps: int = 1
+    n_steps: int = 1
     target_rate: float | None = None
     target_interval: int | None = None
     double: bool = False
     huber_clip: float = math.inf
     env_step: int = field(default=0, init=False)
+    learn_call: int = field(default=0, init=False)
     episode: int = field(default=0, init=False)
+    policy_count: int = field(default=0, init=False)  # what the newest action was chosen at
 
     def __post_init__(self) -> None:
         rate, interval = self.target_rate, self.target_interval
@@ -110,9 +121,10 @@ class Agent:
             raise ValueError(f"expected a gamma in [0, 1], received {self.gamma}")
         if not self.huber_clip > 0:
             raise ValueError(f"expected a huber_clip above 0, received {self.huber_clip}")
-        for name in ("batch_size", "train_interval", "gradient_steps", "target_interval"):
+        counts = "batch_size", "train_interval", "gradient_steps", "n_steps", "target_interval"
+        for name in counts:
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise ValueError(f"expected a {name} of 1 or more, received {value}")
         self.learning_starts = max(self.warmup, self.batch_size, self.memory.window_length + 2)
         if self.memory.capacity < self.learning_starts:
@@ -132,60 +144,89 @@ class Agent:
         flat = np.asarray(state, self.network.dtype).reshape(-1)  # [W * observation]
         return self.online_network.q_values(flat)  # [A]
 
-    def select_action(self, state: ArrayLike) -> int:
-        """The policy's action in a state [W, *observation]."""
-        return self.policy.choose(self.q_values(state), self.env_step, self.rng)
+    def select_action(self, state: ArrayLike, *legal: Array) -> int:
+        """The policy's action in a state [W, *observation], one of the `legal`, bool [A], if given.
+
+        The policy is handed the values of the legal actions alone.
+        """
+        q_values = self.q_values(state)[legal]  # [legal]
+        self.policy_count = getattr(self, self.policy.per)
+        chosen = self.policy.choose(q_values, self.policy_count, self.rng)
+        return int(legal[0].nonzero()[0][chosen]) if legal else chosen
 
     def observe(
-        self, observation: ArrayLike, action: int, reward: float, terminated: bool
+        self,
+        observation: ArrayLike,
+        action: int,
+        reward: float,
+        terminated: bool,
+        *legal: Array,
+        truncated: bool = False,
     ) -> LearnResult | None:
         """Store one env step that began at `observation` [*observation], and learn when it is time.
 
+        A memory with masks keeps the `legal` actions there, bool [A], too.
         Returns the result of the last learn step, or None where nothing was learned.
         """
-        self.memory.append(observation, action, reward, terminated)
+        self.memory.append(observation, action, reward, terminated, *legal)
         result = None
-        if self.env_step % self.train_interval == 0 and self.memory.size >= self.learning_starts:
-            for _ in range(self.gradient_steps):
-                result = self.learn()
+        if self.train_interval == "episode":
+            is_due = terminated or truncated
+        else:
+            is_due = self.env_step % self.train_interval == 0
+        if is_due and self.memory.size >= self.learning_starts:
+            # All are drawn before the first is learned from: by the same priorities.
+            batches = [self._sample() for _ in range(self.gradient_steps)]
+            for batch in batches:
+                result = self.learn(batch)
+            self.learn_call += 1
         # Mnih 2015, algorithm 1, last line: every C steps reset Q^ = Q
         if self.target_interval and self.env_step % self.target_interval == 0:
             self.copy_to_target()
         self.env_step += 1
         return result
 
-    def end_episode(self, observation: ArrayLike) -> None:
+    def end_episode(self, observation: ArrayLike, *legal: Array) -> None:
         """Store the last observation [*observation] of an episode, terminated or truncated."""
-        self.memory.end_episode(observation)
+        self.memory.end_episode(observation, *legal)
         self.episode += 1
 
-    def td_target(self, reward: Array, next_state: Array, terminated: Array) -> Array:
+    def td_target(
+        self, reward: Array, next_state: Array, terminated: Array, steps: Any = 1, legal: Any = None
+    ) -> Array:
         """y [B] from reward [B], next states [B, W * observation] and terminated (bool) [B].
 
+        `steps` [B] or 1 counts the env steps whose rewards `reward` sums up; `legal` are the
+        actions of the next states, bool [B, A], or None for all.
         A truncated episode is not terminated: the value of its last state counts.
         """
         next_q = self.target_network.q_values(next_state)  # [B, A]
         # Mnih 2015, algorithm 1, "set y_j": the target network chooses the action that it values;
         # van Hasselt 2016, eq. 4 (Double DQN): the online network chooses it
         choosing_q = self.online_network.q_values(next_state) if self.double else next_q  # [B, A]
+        if legal is not None:
+            choosing_q = np.where(legal, choosing_q, -np.inf)  # [B, A]
         best = choosing_q.argmax(axis=1)  # [B]
         next_value = next_q[np.arange(len(best)), best]  # [B]
-        y: Array = reward + self.gamma * next_value * ~terminated  # [B]
+        # Hessel 2018, "multi-step learning": R^(n) + gamma^n max Q, of the steps that there were
+        y: Array = reward + self.gamma**steps * next_value * ~terminated  # [B]
         return y
 
     def learn(self, batch: Batch | None = None) -> LearnResult:
         """One learn step on `batch`, or on one drawn from the memory; then a soft target moves."""
         if batch is None:
-            batch = self.memory.sample(self.batch_size)
+            batch = self._sample()
         size, dtype = len(batch.action), self.network.dtype
         state = batch.state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * observation]
         next_state = batch.next_state.reshape(size, -1).astype(dtype, copy=False)  # [B, W * obs]
         reward = batch.reward.astype(dtype, copy=False)  # [B]
-        td_target = self.td_target(reward, next_state, batch.terminated)  # [B]
+        ends, steps, legal = batch.terminated, batch.steps, batch.next_legal
+        td_target = self.td_target(reward, next_state, ends, steps, legal)  # [B]
         outputs = self.online_network.trace(state)  # [B, W * observation], ..., [B, A]
         q_values, rows = outputs[-1], np.arange(size)  # [B, A], [B]
         td_error = td_target - q_values[rows, batch.action]  # [B]
         losses, slope = td_loss(td_error, self.huber_clip)  # [B], [B]
+        losses, slope = batch.weight * losses, batch.weight * slope  # [B], [B]
         # Mnih 2015, algorithm 1, gradient of (y_j - Q(phi_j, a_j))^2; keras-rl: mean of the half
         delta = np.zeros(q_values.shape, dtype)  # [B, A], the actions not taken have no error
         delta[rows, batch.action] = slope / size  # [B]
@@ -195,7 +236,12 @@ class Agent:
             target_parameters = self.target_network.parameters  # [P]
             target_parameters *= 1 - self.target_rate  # [P]
             target_parameters += self.target_rate * self.online_network.parameters  # [P]
+        if self.memory.priorities:
+            self.memory.priorities.update(batch.place, td_error)
         return LearnResult(q_values, td_error, losses)
+
+    def _sample(self) -> Batch:
+        return self.memory.sample(self.batch_size, n_steps=self.n_steps, gamma=self.gamma)
 
     def copy_to_target(self) -> None:
         """Make the target network equal to the online network."""

@@ -45,23 +45,28 @@ def train(
     """Train `agent` in `env` for as long as events are asked for, from episode `agent.episode` on.
 
     `seed_of_episode` gives the seed of `env.reset` for each episode number, so that episode k
-    starts the same whoever plays it. Closing the generator ends the open episode in the agent's
-    memory, as a cut one, so that no sample crosses into what comes next.
+    starts the same whoever plays it. Where the memory keeps them, the legal actions, bool [A], are
+    info["action_mask"] of each reset and step. Closing the generator ends the open episode in the
+    agent's memory, as a cut one, so that no sample crosses into what comes next.
     """
     window = StateWindow(agent.memory.window_length)
+    keys = [] if agent.memory.legal is None else ["action_mask"]
     while True:
         episode = agent.episode
         window.reset()
-        observation, _ = env.reset(seed=seed_of_episode(episode))
+        observation, info = env.reset(seed=seed_of_episode(episode))
+        legal = [info[key] for key in keys]  # none, or one [A]
         episode_return, episode_step = 0.0, 0
         episode_over = False
         try:
             while not episode_over:
-                action = agent.select_action(window.push(observation))
+                action = agent.select_action(window.push(observation), *legal)
                 next_observation, reward, terminated, truncated, info = env.step(action)
                 reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-                learned = agent.observe(observation, action, reward, terminated)
-                observation = next_observation
+                learned = agent.observe(
+                    *(observation, action, reward, terminated), *legal, truncated=truncated
+                )
+                observation, legal = next_observation, [info[key] for key in keys]
                 episode_return += reward
                 episode_step += 1
                 episode_over = terminated or truncated
@@ -71,5 +76,5 @@ def train(
                 )
         finally:
             if episode_step:
-                agent.end_episode(observation)
+                agent.end_episode(observation, *legal)
         yield EpisodeEvent(agent.env_step, episode, episode_return, episode_step, terminated)

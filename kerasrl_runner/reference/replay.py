@@ -13,18 +13,29 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kerasrl_runner.reference.priorities import Priorities
+
 Array = NDArray[Any]
 REDRAWS = 16
 
 
 class Batch(NamedTuple):
-    """States [B, W, *observation] as stored, int64 and float64 [B], next states, bool [B]."""
+    """States [B, W, *observation] as stored, int64 and float64 [B], next states, bool [B].
+
+    The next state is `steps` env steps on, [B] or 1; `place` [B] is where in the ring the
+    transitions start, and `weight` [B] or 1 how much each counts. `next_legal`, bool [B, A], are
+    the actions that are legal in the next states, None where all are.
+    """
 
     state: Array
     action: Array
     reward: Array
     next_state: Array
     terminated: Array
+    steps: Any = 1
+    place: Any = None
+    weight: Any = 1.0
+    next_legal: Array | None = None
 
 
 class StateWindow:
@@ -50,7 +61,8 @@ class StateWindow:
 class ReplayMemory:
     """A preallocated ring of `capacity` entries; `size` counts them, closing ones included.
 
-    Index 0 is the oldest entry. ValueError for window_length < 1 or capacity < window_length + 2.
+    With an `action_count` A it keeps which actions were legal at each observation. Index 0 is the
+    oldest entry. ValueError for window_length < 1 or capacity < window_length + 2.
     """
 
     def __init__(
@@ -60,10 +72,13 @@ class ReplayMemory:
         rng: np.random.Generator,
         window_length: int = 1,
         dtype: Any = np.float32,
+        priorities: Priorities | None = None,
+        action_count: int | None = None,
     ) -> None:
         if window_length < 1 or capacity < window_length + 2:
             raise ValueError(f"no window of {window_length} fits a memory of {capacity} entries")
         self.capacity, self.window_length, self.rng = capacity, window_length, rng
+        self.priorities = priorities
         self.appended = 0  # entries ever stored
         self.episode_length = 0  # of the open episode
         self.observations: Array = np.zeros((capacity, *observation_shape), dtype)  # [N, *obs]
@@ -72,14 +87,22 @@ class ReplayMemory:
         self.terminated: Array = np.zeros(capacity, np.bool_)  # [N]
         self.closing: Array = np.zeros(capacity, np.bool_)  # [N]
         self.age: Array = np.zeros(capacity, np.int64)  # [N], steps since its episode's start
+        self.legal: Array | None = None
+        if action_count is not None:
+            self.legal = np.ones((capacity, action_count), np.bool_)  # [N, A]
 
     @property
     def size(self) -> int:
         """Entries held."""
         return min(self.appended, self.capacity)
 
-    def append(self, observation: ArrayLike, action: int, reward: float, terminated: bool) -> None:
-        """Store an observation [*observation], the action taken there, its reward and its end."""
+    def append(
+        self, observation: ArrayLike, action: int, reward: float, terminated: bool, *legal: Array
+    ) -> None:
+        """Store an observation [*observation], the action taken there, its reward and its end.
+
+        A memory with an `action_count` keeps the `legal` actions, bool [A], as well.
+        """
         i = self.appended % self.capacity
         self.observations[i] = observation  # [*observation]
         self.actions[i] = action
@@ -87,20 +110,33 @@ class ReplayMemory:
         self.terminated[i] = terminated
         self.closing[i] = False
         self.age[i] = self.episode_length
+        if self.legal is not None:
+            self.legal[i] = legal[0] if legal else True  # [A]
         self.appended += 1
         self.episode_length += 1
+        if self.priorities:
+            self.priorities.append(self.appended, self.closing)
 
-    def end_episode(self, observation: ArrayLike) -> None:
+    def end_episode(self, observation: ArrayLike, *legal: Array) -> None:
         """Store the last observation of an episode; ValueError when no episode is open."""
         if self.episode_length == 0:
             raise ValueError("no open episode: append a transition before end_episode")
-        self.append(observation, action=0, reward=0.0, terminated=False)
+        self.append(observation, 0, 0.0, False, *legal)
         self.closing[(self.appended - 1) % self.capacity] = True
         self.episode_length = 0
 
-    def sample(self, batch_size: int, indices: ArrayLike | None = None) -> Batch:
-        """Draw transitions uniformly, with replacement, or take those that start at `indices` [B].
+    def sample(
+        self,
+        batch_size: int,
+        indices: ArrayLike | None = None,
+        *,
+        n_steps: int = 1,
+        gamma: float = 1.0,
+    ) -> Batch:
+        """Draw transitions with replacement, or take those that start at `indices` [B].
 
+        Uniformly, or by their priorities if there are some. A reward is that of up to `n_steps` env
+        steps, discounted by `gamma`; of fewer where the episode or what is stored ends before.
         IndexError for an index that starts no transition, ValueError when there is none to draw.
         """
         # Once the ring is full, the windows of its oldest entries reach into overwritten ones.
@@ -112,11 +148,30 @@ class ReplayMemory:
             at = self._places(np.asarray(indices, np.int64))  # [B]
             if np.min(indices) < low or np.max(indices) >= high or self.closing[at].any():
                 raise IndexError(f"not all of {indices} start a transition in [{low}, {high})")
-        state, next_state = self._windows(at), self._windows(at + 1)  # [B, W, *observation]
-        return Batch(state, self.actions[at], self.rewards[at], next_state, self.terminated[at])
+        reward, last = self.rewards[at], at  # [B], [B]
+        steps: Any = 1
+        for k in range(1, n_steps):
+            # Sutton & Barto 2018, eq. 7.1: R_1 + gamma R_2 + ... + gamma^(n-1) R_n
+            goes_on = self._starts_step((at + k) % self.capacity) & (steps == k)  # [B]
+            last = np.where(goes_on, (at + k) % self.capacity, last)  # [B]
+            reward = reward + gamma**k * self.rewards[last] * goes_on  # [B]
+            steps = steps + goes_on  # [B]
+        state, next_state = self._windows(at), self._windows(last + 1)  # [B, W, *observation]
+        actions, terminated = self.actions[at], self.terminated[last]  # [B], [B]
+        weight = self.priorities.weights(at) if self.priorities else 1.0  # [B]
+        next_legal = None
+        if self.legal is not None:
+            next_legal = self.legal.take(last + 1, axis=0, mode="wrap")  # [B, A]
+        return Batch(state, actions, reward, next_state, terminated, steps, at, weight, next_legal)
+
+    def _starts_step(self, at: Array) -> Array:
+        """Whether what lies at the places [B] is an env step, and what followed it is stored."""
+        return ~self.closing[at] & (at != (self.appended - 1) % self.capacity)  # [B]
 
     def _draw(self, low: int, high: int, batch_size: int) -> Array:
         """Places in the ring [B] of transitions whose index lies in [low, high)."""
+        if self.priorities:
+            return self.priorities.tree.find(self.rng.random(batch_size))  # [B]
         if high <= low:
             raise ValueError(f"no transition to sample among {self.size} entries")
         at = self._places(self.rng.integers(low, high, batch_size))  # [B]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from commands import run
 
 from kerasrl_runner.engines import DEFAULT_ENGINE
+from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.preset import known_presets, load_preset, preset_from_toml
 from kerasrl_runner.runs.settings import CHECKPOINT_EVERY
 
@@ -23,12 +26,24 @@ def test_the_help_shows_the_defaults(invoke):
         assert f"[default: {default}]" in said
 
 
-def test_presets_are_listed_with_what_they_are(invoke):
+def test_presets_are_listed_with_task_network_budget_and_measured_score(invoke):
     outcome = invoke("presets", "list")
     assert (outcome.code, outcome.stderr) == (0, "")
-    assert [line.split()[0] for line in outcome.stdout.splitlines()] == list(known_presets())
-    for name, line in zip(known_presets(), outcome.stdout.splitlines(), strict=True):
-        assert line.endswith(load_preset(name).description)
+    title, *lines = outcome.stdout.splitlines()
+    assert title.split() == ["preset", "task", "network", "env", "steps", "score"]
+    assert [line.split()[0] for line in lines] == list(known_presets())
+    scores = json.loads((shipped_folder("weights") / "scores.json").read_text())
+    assert set(scores) - set(known_presets()) == {name for name in scores if "+" in name}
+    for name, line in zip(known_presets(), lines, strict=True):
+        preset = load_preset(name)
+        assert line.endswith(preset.description)
+        assert preset.env.id.rpartition(":")[2] in line
+        assert f" {preset.fit.nb_steps} " in line
+        if name in scores:
+            mean, low, high = scores[name]["score"]
+            assert f"{mean:g} ({low:g} to {high:g}), {scores[name]['seeds']} seeds" in line
+    (cartpole,) = (line for line in lines if line.startswith("cartpole "))
+    assert " 24-24 " in cartpole
 
 
 def test_a_shown_preset_is_the_resolved_one(invoke):

@@ -69,6 +69,25 @@ def test_the_return_is_the_environments_own_and_the_step_pays_the_scaled_reward(
     assert environment.episode_return == 0.0
 
 
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [
+        ({"terminates": 3}, -10.0),
+        ({"truncates": 3}, 51.0),
+        ({"terminates": 3, "truncates": 3}, -10.0),
+    ],
+)
+def test_the_agent_learns_from_clipped_rewards_a_terminal_one_in_its_place_and_then_scaled(
+    end: dict[str, int], last: float
+) -> None:
+    environment = _adapted(
+        "Trail", end, reward_clip=(101.5, 102.0), terminal_reward=-20.0, reward_scale=0.5
+    )
+    environment.reset()
+    assert [environment.step(0)[1] for _ in range(3)] == [50.75, 51.0, last]
+    assert environment.episode_return == 101.0 + 102.0 + 103.0  # the environment's own
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 def test_rewards_are_numbers_that_the_loop_adds_up_in_float64(shape: tuple[int, ...]) -> None:
     environment = _adapted("Rewards", {"rewards": (1, 2), "shape": shape})
@@ -83,6 +102,50 @@ def test_the_loop_is_handed_no_info_and_the_real_one_is_kept() -> None:
     environment.reset()
     assert environment.step(0)[3] == {}
     assert environment.info["text"] == "words"
+
+
+def test_the_mask_of_the_newest_info_says_which_actions_are_legal() -> None:
+    environment = _adapted("Masked", {"last": [False] * 4}, action_mask=True)
+    assert environment.legal_actions is None
+    environment.reset()
+    seen = [environment.legal_actions]
+    for action in (3, 1, 2, 0):
+        environment.step(action)
+        seen.append(environment.legal_actions)
+    assert np.array(seen).tolist() == [
+        [True, False, False, True],
+        [False, True, True, False],
+        [False, False, True, False],
+        [True, True, False, True],
+        [True, True, True, True],  # an episode's last observation allows nothing
+    ]
+
+
+def test_without_action_mask_the_info_is_left_alone() -> None:
+    environment = _adapted("Masked", {"masks": ["nothing"]})
+    environment.reset()
+    assert environment.legal_actions is None
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [None, [1, 1, 1], [1, 1, 1, 1, 1], [[1, 1, 1, 1]], [1, 0, 0, 2], [1, 0, 0, -1], [1, 0, 0, 0.5],
+     [1, 0, 0, np.nan], ["1", "0", "0", "1"], [1, 0, [0], 1], [None] * 4, 1],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("steps", [0, 1])
+def test_an_info_without_a_mask_of_zeros_and_ones_is_a_failing_environment(
+    mask: Any, steps: int
+) -> None:
+    environment = _adapted("Masked", {"masks": [[1] * 4] * steps + [mask]}, action_mask=True)
+    calls = [environment.reset, lambda: environment.step(0)]
+    for call in calls[:steps]:
+        call()
+    expected = (
+        r"\(action_mask\).* a 0 or 1 for each of 4 actions from `reset` and every `step`, rec"
+    )
+    with pytest.raises(EnvironmentFailed, match=expected):
+        calls[steps]()
 
 
 def test_steps_and_episodes_are_counted() -> None:

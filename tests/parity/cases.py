@@ -13,6 +13,7 @@ import numpy as np
 
 from kerasrl_runner.parts.memory import SequentialMemory
 from kerasrl_runner.parts.optimizers import build_optimizer
+from kerasrl_runner.reference.priorities import Priorities
 from kerasrl_runner.vendor import GreedyQPolicy, keras
 
 UPDATES = 200
@@ -75,12 +76,17 @@ class Case:
     dueling: str  # "" is none
     optimizer: str  # a key of OPTIMIZERS
     window_length: int = 1
+    n_steps: int = 1
+    prioritized: bool = False
+    masked: bool = False
 
     @property
     def name(self) -> str:
         parts = ["huber" if self.huber else "mse", "soft" if self.soft else "hard"]
         parts += ["double"] * self.double + [self.dueling] * bool(self.dueling)
         parts += [f"window{self.window_length}"] * (self.window_length > 1)
+        parts += [f"n{self.n_steps}"] * (self.n_steps > 1) + ["prioritized"] * self.prioritized
+        parts += ["masked"] * self.masked
         return "-".join([*parts, self.optimizer])
 
 
@@ -106,7 +112,18 @@ def pairs_of_settings(cases: Iterable[Case]) -> set[tuple[tuple[str, object], ..
 GRID = grid("Adam", "SGD")
 
 
-def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: object):
+def priorities_of(case: Case) -> Priorities | None:
+    """Those of the case's memory, if it has some: by half of the updates beta is 1."""
+    return Priorities(CAPACITY, case.window_length, 0.6, 0.4, 400) if case.prioritized else None
+
+
+def agent_of(
+    case: Case,
+    agent_class: type,
+    gamma: float = GAMMA,
+    batch_size: int = BATCH_SIZE,
+    **arguments: object,
+):
     """An agent with a network, a memory and an optimizer that are equal for equal cases."""
     keras.utils.set_random_seed(7)
     hidden = [keras.layers.Dense(16, activation="relu") for _ in range(2)]
@@ -117,17 +134,21 @@ def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: o
         nb_actions=ACTIONS,
         memory=SequentialMemory(CAPACITY, case.window_length, generator=np.random.default_rng(3)),
         gamma=gamma,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         nb_steps_warmup=STORED_FIRST,
         target_model_update=TARGET_RATE if case.soft else TARGET_INTERVAL,
         delta_clip=DELTA_CLIP if case.huber else math.inf,
         enable_double_dqn=case.double,
         enable_dueling_network=bool(case.dueling),
         dueling_type=case.dueling or "avg",
+        **({"n_steps": case.n_steps} if case.n_steps > 1 else {}),
         **arguments,
     )
     agent.compile(build_optimizer(*OPTIMIZERS[case.optimizer]))
+    agent.memory.priorities = priorities_of(case)
     agent.training = True
+    if case.masked:
+        agent.memory.reserve(np.zeros(FEATURES, np.float32), masked_actions=ACTIONS)
     return agent
 
 
@@ -140,12 +161,16 @@ class Step:
     reward: float
     terminated: bool
     last: np.ndarray | None
+    legal: np.ndarray  # [A] bool, of `observation`
+    last_legal: np.ndarray  # [A] bool, of `last`
 
 
 def steps() -> Iterator[Step]:
     """Steps without end of short episodes, one half of them terminated, one half truncated."""
-    generator = np.random.default_rng(STEPS_SEED)
+    generator, of_masks = np.random.default_rng(STEPS_SEED), np.random.default_rng(STEPS_SEED)
     while True:
+        masks = of_masks.random((2, ACTIONS)) < 0.5  # [2, A]
+        masks[[0, 1], of_masks.integers(ACTIONS, size=2)] = True
         observation, last = generator.normal(size=(2, FEATURES)).astype(np.float32)
         fate = generator.random()
         yield Step(
@@ -154,6 +179,7 @@ def steps() -> Iterator[Step]:
             float(generator.normal()),
             bool(fate < 0.07),
             last if fate < 0.14 else None,
+            *masks,
         )
 
 
@@ -162,13 +188,14 @@ def drive(agent, updates: int = UPDATES) -> Iterator[list[float]]:
     done = 0
     for step in steps():
         agent.recent_observation, agent.recent_action = step.observation, step.action
+        agent.recent_legal = (step.legal,)
         metrics = agent.backward(step.reward, step.terminated)
         agent.step += 1
         if not math.isnan(metrics[0]):
             done += 1
             yield metrics
         if step.last is not None:
-            agent.memory.end_episode(step.last)
+            agent.memory.end_episode(step.last, step.last_legal)
         if done == updates:
             return
 

@@ -23,6 +23,7 @@ from cases import (
     Case,
     agent_of,
     drive,
+    priorities_of,
     steps,
 )
 
@@ -105,12 +106,17 @@ class ReferenceEngine:
             "target_rate": TARGET_RATE if case.soft else None,
             "target_interval": None if case.soft else TARGET_INTERVAL,
             "double": case.double,
+            "n_steps": case.n_steps,
             "huber_clip": DELTA_CLIP if case.huber else math.inf,
         }
         self.agent = agent_class(
             network,
             reference_optimizer(case.optimizer),
-            ReplayMemory(CAPACITY, (FEATURES,), rng, case.window_length),
+            ReplayMemory(
+                *(CAPACITY, (FEATURES,), rng, case.window_length),
+                priorities=priorities_of(case),
+                action_count=ACTIONS if case.masked else None,
+            ),
             GREEDY,
             rng,
             **{**settings, **changed},
@@ -120,12 +126,14 @@ class ReferenceEngine:
         """Learn; the loss of each update."""
         done = 0
         for step in steps():
-            result = self.agent.observe(step.observation, step.action, step.reward, step.terminated)
+            result = self.agent.observe(
+                step.observation, step.action, step.reward, step.terminated, step.legal
+            )
             if result is not None:
                 done += 1
                 yield result.loss
             if step.last is not None:
-                self.agent.end_episode(step.last)
+                self.agent.end_episode(step.last, step.last_legal)
             if done == updates:
                 return
 

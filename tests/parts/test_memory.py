@@ -25,7 +25,7 @@ class Naive:
     def end_episode(self, observation: Any) -> None:
         self.entries.append((observation, 0, 0.0, False, True))
 
-    def transition(self, index: int) -> Any:
+    def transition(self, index: int, n_steps: int = 1, gamma: float = 1.0) -> Any:
         """What starts at the logical index, or None where nothing does."""
         kept = self.entries[-self.limit :]
         if index >= len(kept) - 1 or kept[index][4]:
@@ -35,8 +35,14 @@ class Naive:
             if kept[before][4]:
                 break
             episode.insert(0, kept[before][0])
-        following = [*episode, kept[index + 1][0]]
-        return (self._window(episode), *kept[index][1:4], self._window(following))
+        following, reward, last = list(episode), 0.0, index
+        for step in range(index, min(index + n_steps, len(kept) - 1)):
+            if kept[step][4]:
+                break
+            reward, last = reward + gamma ** (step - index) * kept[step][2], step
+            following.append(kept[step + 1][0])
+        ends = (kept[index][1], reward, kept[last][3])
+        return (self._window(episode), *ends, self._window(following), last - index + 1)
 
     def _window(self, frames: list[Any]) -> list[Any]:
         zeros = [np.zeros_like(frames[-1])] * self.window
@@ -84,22 +90,24 @@ def test_the_same_indices_give_what_the_vendors_memory_gives(window: int, steps:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("n_steps", [1, 2, 5])
 @pytest.mark.parametrize("window", [1, 2, 3, 4])
 @pytest.mark.parametrize("steps", [10, 40, 300])
-def test_every_index_gives_what_plain_lists_give(window: int, steps: int) -> None:
+def test_every_index_gives_what_plain_lists_give(window: int, steps: int, n_steps: int) -> None:
     memory, naive = _filled(64, window, steps, truncations=True)
     for index in range(memory.nb_entries):
-        expected = naive.transition(index)
+        expected = naive.transition(index, n_steps, 0.9)
         if expected is None:
             with pytest.raises(ValueError, match="do not all start a transition"):
                 memory.sample_batch(1, [index])
             continue
-        batch = memory.sample_batch(1, [index])
-        state, action, reward, terminated, next_state = expected
+        batch = memory.sample_batch(1, [index], n_steps=n_steps, gamma=0.9)
+        state, action, reward, terminated, next_state, taken = expected
+        assert batch.steps == taken
         np.testing.assert_array_equal(batch.state[0], state)
         np.testing.assert_array_equal(batch.next_state[0], next_state)
         assert batch.action[0] == action
-        assert batch.reward[0] == reward
+        assert batch.reward[0] == pytest.approx(reward, rel=1e-12)
         assert batch.terminated[0] == terminated
 
 

@@ -79,3 +79,12 @@ def test_annealing_inside_annealing_is_refused(write_preset):
     text = ANNEALING.replace("EpsGreedyQPolicy", "LinearAnnealedPolicy")
     with pytest.raises(PresetError, match=r"inner_policy\.LinearAnnealedPolicy: unknown key"):
         load_preset(write_preset(text))
+
+
+@pytest.mark.parametrize("policy", ["policy", "policy.LinearAnnealedPolicy.inner_policy"])
+def test_counts_of_actions_by_their_place_and_masks_of_actions_are_refused(policy):
+    gumbel = f"{policy}={{BoltzmannGumbelQPolicy={{C=1.0}}}}"
+    annealed = ["policy.LinearAnnealedPolicy.attr=C"] * (policy != "policy")
+    load_preset("cartpole", [gumbel, *annealed])
+    with pytest.raises(PresetError, match="policy: BoltzmannGumbelQPolicy counts its actions"):
+        load_preset("cartpole", [gumbel, *annealed, "env.action_mask=true"])

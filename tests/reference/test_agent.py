@@ -27,14 +27,16 @@ def naive_update(agent: Agent, batch: Any) -> tuple[np.ndarray, float]:
             value = next_target[own.index(max(own))]
         else:
             value = max(next_target)
-        targets.append(batch.reward[i] + (0 if batch.terminated[i] else agent.gamma * value))
+        discount = agent.gamma ** np.broadcast_to(batch.steps, size)[i]
+        targets.append(batch.reward[i] + (0 if batch.terminated[i] else discount * value))
 
     def loss() -> float:
         total = 0.0
         for i in range(size):
             x = abs(targets[i] - online.q_values(batch.state[i].reshape(-1))[batch.action[i]])
             clip = agent.huber_clip
-            total += 0.5 * x * x if x < clip else clip * (x - 0.5 * clip)
+            loss = 0.5 * x * x if x < clip else clip * (x - 0.5 * clip)
+            total += np.broadcast_to(batch.weight, size)[i] * loss
         return total / size
 
     before = loss()
@@ -53,7 +55,10 @@ def naive_update(agent: Agent, batch: Any) -> tuple[np.ndarray, float]:
 @pytest.mark.parametrize("dueling", [None, "avg", "max", "naive"])
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("huber_clip", [np.inf, 0.7])
-def test_an_update_is_the_naive_loops(dueling: str | None, double: bool, huber_clip: float) -> None:
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted, n steps"])
+def test_an_update_is_the_naive_loops(
+    dueling: str | None, double: bool, huber_clip: float, weighted: bool
+) -> None:
     network = make_network(dueling=dueling, hidden=[Dense(5, "tanh")])
     agent = make_agent(network, double=double, huber_clip=huber_clip)
     agent.target_network.parameters[...] = make_network(
@@ -61,6 +66,9 @@ def test_an_update_is_the_naive_loops(dueling: str | None, double: bool, huber_c
     ).parameters
     old_target = agent.target_network.parameters.copy()
     batch = make_batch()
+    if weighted:
+        size = len(batch.action)
+        batch = batch._replace(weight=np.linspace(0.2, 1, size), steps=np.arange(size) % 3 + 1)
     expected, loss = naive_update(agent, batch)
     result = agent.learn(batch)
     np.testing.assert_allclose(agent.online_network.parameters, expected, rtol=1e-6, atol=1e-8)
@@ -95,6 +103,20 @@ def test_td_targets_by_hand() -> None:
     np.testing.assert_array_equal(agent.td_target(reward, state, terminated), [3.0, 1.0])
     agent.double = True
     np.testing.assert_array_equal(agent.td_target(reward, state, terminated), [2.0, 1.0])
+
+
+def test_td_targets_of_legal_actions_by_hand() -> None:
+    network = make_network(hidden=[], input_size=1, action_count=3)
+    agent = make_agent(network, gamma=0.5)
+    agent.online_network.set_weights([np.array([[1.0, 9.0, 3.0]]), np.zeros(3)])
+    agent.target_network.set_weights([np.array([[6.0, 8.0, 4.0]]), np.zeros(3)])
+    reward, state, terminated = np.ones(2), np.ones((2, 1)), np.zeros(2, bool)
+    legal = np.array([[True, False, True], [False, False, True]])
+    targets = agent.td_target(reward, state, terminated, legal=legal)
+    np.testing.assert_array_equal(targets, [1 + 6 / 2, 1 + 4 / 2])
+    agent.double = True  # of the legal actions the online network prefers the last
+    targets = agent.td_target(reward, state, terminated, legal=legal)
+    np.testing.assert_array_equal(targets, [1 + 4 / 2, 1 + 4 / 2])
 
 
 def test_epsilon_greedy_explores_as_often_as_its_schedule_says() -> None:
@@ -147,6 +169,26 @@ def test_learning_starts_at_warmup_batch_and_window() -> None:
     # closing entries count
     assert feed(make_agent(), 12, end=2) == [0] * 12
     assert feed(make_agent(), 15, end=2) == [0] * 13 + [1, 2]
+
+
+def test_once_an_episode_learns_at_its_last_step_of_either_kind() -> None:
+    agent = make_agent(train_interval="episode", gradient_steps=3, warmup=0, batch_size=1)
+    done = []
+    for terminated, truncated in ((False, False), (False, False), (True, False), (False, True)):
+        agent.observe(np.zeros(4), 0, 1.0, terminated, truncated=truncated)
+        done.append((agent.learn_step, agent.learn_call))
+    assert done == [(0, 0), (0, 0), (3, 1), (6, 2)]
+
+
+def test_a_policy_is_asked_at_the_count_that_it_is_of() -> None:
+    counts: dict[Any, int] = {"env_step": 40, "learn_call": 30, "episode": 20}
+    agent = make_agent()
+    vars(agent).update(counts)
+    for per, count in counts.items():
+        asked: list[int] = []
+        agent.policy = EpsilonGreedy(lambda seen, asked=asked: asked.append(seen) or 0.0, per)
+        agent.select_action(np.zeros((1, 4)))
+        assert asked == [agent.policy_count] == [count]
 
 
 def test_train_interval_and_gradient_steps() -> None:

@@ -1,5 +1,6 @@
 """The ring against a plain list that forgets nothing but what the ring forgets."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ class ListMemory:
         self.entries: list[tuple[Any, ...]] = []
         self.episode = 0
         self.forgot = False
+        self.added = 0
 
     def append(self, observation: Any, action: int, reward: float, terminated: bool) -> None:
         self._add((self.episode, observation, action, reward, terminated, False))
@@ -26,6 +28,7 @@ class ListMemory:
 
     def _add(self, entry: tuple[Any, ...]) -> None:
         self.entries.append(entry)
+        self.added += 1
         if len(self.entries) > self.capacity:
             self.forgot = True
             del self.entries[0]
@@ -42,12 +45,23 @@ class ListMemory:
             window.insert(0, self.entries[j][1] if inside else np.zeros(2))
         return window
 
-    def transition(self, i: int) -> tuple[Any, ...]:
-        _, _, action, reward, terminated, _ = self.entries[i]
-        return self.window(i), action, reward, self.window(i + 1), terminated
+    def transition(self, i: int, n_steps: int = 1, gamma: float = 1.0) -> tuple[Any, ...]:
+        """As Batch: the rewards of as many of the n env steps as the list holds are added up."""
+        action, reward, last = self.entries[i][2], 0.0, i
+        for j in range(i, min(i + n_steps, len(self.entries) - 1)):
+            if self.entries[j][5]:
+                break
+            reward, last = reward + gamma ** (j - i) * self.entries[j][3], j
+        window, terminated = self.window(last + 1), self.entries[last][4]
+        return self.window(i), action, reward, window, terminated, last - i + 1
 
 
-def fill(memories: list[Any], steps: int, seed: int = 0) -> None:
+def fill(
+    memories: list[Any],
+    steps: int,
+    seed: int = 0,
+    after_each: Callable[[int], None] = lambda step: None,
+) -> None:
     rng = np.random.default_rng(seed)
     for step in range(steps):
         observation = np.array([step + 1, rng.random()])
@@ -57,19 +71,21 @@ def fill(memories: list[Any], steps: int, seed: int = 0) -> None:
             memory.append(observation, action, reward, terminated)
             if terminated or truncated:
                 memory.end_episode(observation + 0.5)
+        after_each(step)
 
 
 def same(batch: Batch, expected: list[tuple[Any, ...]]) -> None:
     columns = [np.array(column) for column in zip(*expected, strict=True)]
     for name, column in zip(
-        ("state", "action", "reward", "next_state", "terminated"), columns, strict=True
+        ("state", "action", "reward", "next_state", "terminated", "steps"), columns, strict=True
     ):
         np.testing.assert_array_equal(getattr(batch, name), column, err_msg=name)
 
 
+@pytest.mark.parametrize("n_steps", [1, 2, 5])
 @pytest.mark.parametrize("window_length", [1, 2, 3, 4])
 @pytest.mark.parametrize("steps", [3, 7, 15, 16, 17, 40, 101])
-def test_every_transition_is_that_of_the_list(window_length: int, steps: int) -> None:
+def test_every_transition_is_that_of_the_list(window_length: int, steps: int, n_steps: int) -> None:
     memory = ReplayMemory(
         17, (2,), np.random.default_rng(0), window_length=window_length, dtype=np.float64
     )
@@ -77,7 +93,8 @@ def test_every_transition_is_that_of_the_list(window_length: int, steps: int) ->
     fill([memory, plain], steps)
     assert memory.size == len(plain.entries)
     starts = plain.starts()
-    same(memory.sample(0, indices=starts), [plain.transition(i) for i in starts])
+    batch = memory.sample(0, indices=starts, n_steps=n_steps, gamma=0.9)
+    same(batch, [plain.transition(i, n_steps, 0.9) for i in starts])
     for i in set(range(-1, 18)) - set(starts):
         with pytest.raises(IndexError):
             memory.sample(1, indices=[i])

@@ -15,7 +15,10 @@ from kerasrl_runner.weights.configuration import check_same_network
 from kerasrl_runner.weights.file import read_weights
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
-SHIPPED = ("cartpole", "cartpole-kerasrl")
+SHIPPED = (
+    "cartpole", "cartpole-kerasrl", "cartpole-kerasrl-deep", "cartpole-minidqn",
+    "cartpole-minidqn-2017", "mountaincar-tutorial",
+)  # fmt: skip
 ANNEALED = {"attr": "eps", "value_max": 1.0, "value_min": 0.1, "value_test": 0.0, "nb_steps": 10}
 
 
@@ -129,10 +132,26 @@ def test_a_wrong_value_is_refused_as_such(layer):
         build(preset, 0, "reference")
 
 
-def test_a_memory_beyond_this_machine_is_refused():
-    preset = load_preset("cartpole", sections={"memory": {"limit": 10**13}})
+@pytest.mark.parametrize("priority", [{}, {"priority": {}}])
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_memory_beyond_this_machine_is_refused(engine, priority):
+    preset = load_preset("cartpole", sections={"memory": {"limit": 10**13, **priority}})
     with pytest.raises(PresetError, match="bytes"):
-        build(preset, 0, "reference")
+        build(preset, 0, engine)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "key"),
+    [
+        ("agent", {"gradient_steps": 2}, "agent.gradient_steps"),
+        ("agent", {"n_steps": 3}, "agent.n_steps"),
+        ("memory", {"priority": {}}, "memory.priority"),
+    ],
+)
+def test_what_keras_rl_does_not_have_is_refused_with_engines_that_do(section, values, key):
+    preset = load_preset("cartpole", sections={section: values})
+    with pytest.raises(PresetError, match=rf"^{key}: engine keras-rl .* --engine compiled"):
+        build(preset, 0, "keras-rl")
 
 
 def test_both_engines_may_begin_with_the_same_weights_and_then_draw_the_same_batches(tmp_path):

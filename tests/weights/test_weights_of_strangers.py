@@ -23,6 +23,13 @@ from kerasrl_runner.weights.keras_weights import config_of, layers_of
 
 MODULE = "a_module_of_strangers"
 ENVIRONMENT = f'[env]\nid = "{MODULE}:World-v0"\n[model]\nlayers = []\n'
+WRAPPER = f'''\
+[env]
+id = "CartPole-v1"
+wrappers = [{{ "{MODULE}:Wrapped" = {{}} }}]
+[model]
+layers = []
+'''
 LAYERS = '[env]\nid = "CartPole-v1"\n[model]\nlayers = [{}]\n'
 LAYER = LAYERS.format(f'{{ "{MODULE}:Scaled" = {{ factor = 2.0 }} }}')
 WRAPPED = LAYER.replace("{ ", "{ TimeDistributed = { layer = { ", 1).replace(" }]", " } } }]")
@@ -74,7 +81,7 @@ def write(folder: Path, preset: str) -> Path:
     return folder / "best.h5"
 
 
-@pytest.mark.parametrize("preset", [ENVIRONMENT, LAYER, WRAPPED], ids=["env", "layer", "wrapped"])
+@pytest.mark.parametrize("preset", [ENVIRONMENT, WRAPPER, LAYER, WRAPPED])
 def test_a_weights_file_alone_imports_nothing(tmp_path: Path, preset: str) -> None:
     path = write(tmp_path / "of-a-stranger", preset)
     with pytest.raises(WeightsError, match=f"needs {MODULE}.*imports nothing by itself.*--preset"):

@@ -20,8 +20,8 @@ class NaiveUpdate:
         self.gamma, self.delta_clip, self.double = gamma, delta_clip, double
         self.tau, self.target_is_late = target_model_update, target_is_late
 
-    def __call__(self, states, actions, rewards, next_states, terminated):
-        """Return loss, mean |TD error|, mean max Q."""
+    def __call__(self, states, actions, rewards, next_states, terminated, weights=1.0):
+        """Return loss, mean |TD error|, mean max Q; `td_errors` [B] are kept."""
         target_q = self.target(next_states, training=False).numpy()  # [B, A]
         if self.double:
             best = np.argmax(self.online(next_states, training=False).numpy(), 1)  # [B]
@@ -38,9 +38,10 @@ class NaiveUpdate:
             if self.delta_clip < math.inf:
                 linear = self.delta_clip * (abs(errors) - 0.5 * self.delta_clip)  # [B]
                 losses = tf.where(abs(errors) < self.delta_clip, losses, linear)
-            loss = tf.reduce_mean(losses) + sum(self.online.losses)
+            loss = tf.reduce_mean(losses * weights) + sum(self.online.losses)
         variables = self.online.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        self.td_errors = errors.numpy()
         if not self.target_is_late:
             self.move_target()
         return float(loss), float(np.mean(np.abs(errors))), float(np.mean(np.max(q_values, 1)))

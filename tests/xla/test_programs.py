@@ -211,9 +211,9 @@ def test_a_changed_setting_counts_from_the_next_update():
     data = transitions(np.random.default_rng(0))
     update, online, _ = compiled(mlp, adam()())
     naive = NaiveUpdate(mlp(), mlp(), adam()(), **settings())
-    for gamma in (0.95, 0.5):
-        update.configure(update.settings._replace(gamma=gamma))
-        naive.gamma = gamma
+    for delta_clip in (0.7, 0.1):
+        update.configure(update.settings._replace(delta_clip=delta_clip))
+        naive.delta_clip = delta_clip
         learn(update, [data])
         naive(*data)
     assert distance(online, naive.online) < TOLERANCE

@@ -162,6 +162,20 @@ def test_what_is_no_plain_stack_is_left_to_keras(build):
     assert plain_steps(build()) is None
 
 
+@pytest.mark.parametrize(("steps", "build"), [(1, mlp), (3, mlp), (2, branched)])
+def test_weights_scale_each_loss_and_td_errors_are_returned(steps, build):
+    rng = np.random.default_rng(0)
+    data = [(*transitions(rng), rng.random(BATCH)) for _ in range(6)]
+    changes = {"delta_clip": 0.7}
+    update, online, _ = compiled(build, adam()(), gradient_steps=steps, weighted=True, **changes)
+    naive = NaiveUpdate(build(), build(), adam()(), **settings(**changes))
+    metrics = learn(update, data)  # [6, 3 + B]
+    for row, transition in zip(metrics, data, strict=True):
+        np.testing.assert_allclose(row[:3], naive(*transition), rtol=TOLERANCE)
+        np.testing.assert_allclose(row[3:], naive.td_errors, rtol=TOLERANCE)
+    assert distance(online, naive.online) < TOLERANCE
+
+
 @pytest.mark.parametrize("extra", [(), (layers.BatchNormalization,)])
 def test_gradient_steps_of_one_call_equal_single_calls(extra):
     rng = np.random.default_rng(0)
@@ -173,6 +187,18 @@ def test_gradient_steps_of_one_call_equal_single_calls(extra):
     np.testing.assert_allclose(learn(many, data), learn(one, data), rtol=1e-12)
     assert distance(online_2, online) < 1e-12
     assert distance(target_2, target) < 1e-12
+
+
+def test_a_soft_rate_of_one_is_no_target_network():
+    update, online, target = compiled(mlp, adam()(), gradient_steps=3)
+    update.configure(update.settings._replace(soft_rate=1.0))
+    rng, alone = np.random.default_rng(0), mlp()
+    naive = NaiveUpdate(alone, alone, adam()(), **settings(target_model_update=1))
+    data = [transitions(rng) for _ in range(12)]
+    expected = [naive(*one) for one in data]
+    np.testing.assert_allclose(learn(update, data), expected, rtol=1e-9)
+    assert distance(online, alone) < TOLERANCE
+    assert distance(target, online) == 0
 
 
 def test_frames_stay_bytes():

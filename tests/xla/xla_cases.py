@@ -131,11 +131,13 @@ def compiled(
     state=((2, 4), "float64"),
     seed=3,
     gradient_steps=1,
+    weighted=False,
     **changes,
 ):
     """Return an update and the two models that it learns on."""
     online, target = build(), build()
     values = settings(**changes)
+    gamma = values.pop("gamma")
     rate = values.pop("target_model_update")
     update = CompiledUpdate(
         online,
@@ -146,10 +148,12 @@ def compiled(
             soft_rate=rate if rate < 1 else None,
             batch_size=BATCH,
             gradient_steps=gradient_steps,
+            weighted=weighted,
         ),
         tf.TensorSpec(*state),
         seed,
     )
+    update.gamma = gamma  # for `learn`
     return update, online, target
 
 
@@ -191,14 +195,15 @@ def compare(build, make_optimizer, *, updates=20, naive=None, **changes):
 
 
 def learn(update, data, *, sync=True):
-    """Learn from a list of transitions; return all metrics."""
+    """Learn from a list of transitions, some with weights; return all metrics."""
     metrics, steps = [], update.settings.gradient_steps
     batch = update.batch
-    arrays = batch.states, batch.actions, batch.rewards, batch.next_states, batch.terminated
+    names = ("states", "actions", "rewards", "next_states", "discounts", "weights")
     for start in range(0, len(data), steps):
-        parts = zip(*data[start : start + steps], strict=True)
-        for array, part in zip(arrays, parts, strict=True):
-            array[...] = np.stack(part)
+        parts = [list(part) for part in zip(*data[start : start + steps], strict=True)]
+        parts[4] = [update.gamma * (1.0 - terminated) for terminated in parts[4]]
+        for name, part in zip(names, parts, strict=False):
+            getattr(batch, name)[...] = np.stack(part)
         metrics.append(update().copy())
     if sync:
         update.networks.sync_models()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,30 +29,13 @@ from kerasrl_runner.vendor import keras, tf
 class UpdateSettings(NamedTuple):
     """What an update computes, and on how much."""
 
-    gamma: float
     delta_clip: float  # Huber's bound; infinite means half the squared error
     double: bool  # Double DQN targets
     soft_rate: float | None  # None leaves the target network to `hard_update`
     batch_size: int
     gradient_steps: int  # in one call
-
-
-class BatchBuffer:
-    """The batches of one call: K gradient steps, B transitions each.
-
-    Write into the arrays, then call the update.
-
-    Attributes:
-        states, next_states: [K, B, *state_shape].
-        actions: [K, B] int32.
-        rewards, terminated: [K, B] in the dtype of the weights; terminated is 0 or 1.
-        tensors: the program's arguments, on the memory of these arrays.
-    """
-
-    def __init__(self, specs: list[tf.TensorSpec]) -> None:
-        arrays = [aligned_zeros(s.shape, np.dtype(s.dtype.as_numpy_dtype)) for s in specs]
-        self.states, self.actions, self.rewards, self.next_states, self.terminated = arrays
-        self.tensors = [aliasing_tensor(array) for array in arrays]
+    weighted: bool = False  # by importance weights; a call returns the TD errors, too
+    masked_actions: int = 0  # A, where the batch says which are legal; else 0
 
 
 class CompiledUpdate:
@@ -65,7 +49,11 @@ class CompiledUpdate:
         seed: of Dropout's masks, together with the learn step.
 
     Attributes:
-        batch: to be filled before each call.
+        batch: the batches of one call, K gradient steps of B transitions, to be filled before it:
+            `states`, `next_states` [K, B, *state_shape], `actions` [K, B] int32, `rewards` and
+            `discounts` [K, B], what the next state's value is multiplied by (0 where terminated);
+            where the settings are `weighted` also `weights` [K, B], how much each one counts; with
+            `masked_actions` also `next_legal` [K, B, A], 1 where the next state allows it, else 0.
         networks: where the weights live, and the forward passes.
         settings: as set last.
         variables: by name, all that the next update depends on.
@@ -100,8 +88,15 @@ class CompiledUpdate:
     def configure(self, settings: UpdateSettings) -> None:
         """Compute this from the next call on; makes a program and a batch buffer for it."""
         self.settings = settings
-        specs = self._specs()
-        self.batch = BatchBuffer(specs)
+        self._metric_count = 3 + settings.batch_size * settings.weighted  # M, of a gradient step
+        self._specs = self._make_specs()
+        arrays = {
+            name: aligned_zeros(spec.shape, np.dtype(spec.dtype.as_numpy_dtype))
+            for name, spec in self._specs.items()
+        }
+        self.batch = SimpleNamespace(**arrays)
+        self._inputs = [aliasing_tensor(array) for array in arrays.values()]
+        specs = list(self._specs.values())
         function = self._learn_once if settings.gradient_steps == 1 else self._learn_in_turn
         self._program: Program
         key = None if self.networks.key is None else optimizer_key(self._optimizer)
@@ -115,13 +110,14 @@ class CompiledUpdate:
         """Learn from `batch`, one gradient step after the other, in one dispatch.
 
         Returns:
-            Loss, mean |TD error| and mean max Q of each gradient step, [K, 3].
+            Loss, mean |TD error| and mean max Q of each gradient step, [K, 3]; where it is
+            `weighted` the TD errors after them, [K, 3 + B].
         """
         self.networks.models_are_stale = True  # Ctrl-C may come between the call and what follows
-        result = np.asarray(memoryview(self._program(self.batch.tensors)[0]))  # [3 * K + P]
-        end = 3 * self.settings.gradient_steps
+        result = np.asarray(memoryview(self._program(self._inputs)[0]))  # [M * K + P]
+        end = self._metric_count * self.settings.gradient_steps
         self.networks.take_outputs(result[end:])
-        return result[:end].reshape(-1, 3)
+        return result[:end].reshape(-1, self._metric_count)  # [K, M]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of all that the next update depends on, for a checkpoint."""
@@ -143,18 +139,17 @@ class CompiledUpdate:
         self.networks.take_variables()
 
     def _learn_once(self, *batches: tf.Tensor) -> tf.Tensor:
-        """Return [3 + P] from tensors with a leading axis of one."""
-        return self._result(self._learn(*(batch[0] for batch in batches)))
+        """Return [M + P] from tensors with a leading axis of one."""
+        return self._result(self._learn_from(batches, 0))
 
     def _learn_in_turn(self, *batches: tf.Tensor) -> tf.Tensor:
-        """Return [3 * K + P] from tensors with a leading axis of K gradient steps."""
+        """Return [M * K + P] from tensors with a leading axis of K gradient steps."""
         steps = self.settings.gradient_steps
 
         def step(index: tf.Tensor, metrics: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            learned = self._learn(*(batch[index] for batch in batches))
-            return index + 1, metrics.write(index, learned)
+            return index + 1, metrics.write(index, self._learn_from(batches, index))
 
-        metrics = tf.TensorArray(self._dtype, steps, element_shape=[3])
+        metrics = tf.TensorArray(self._dtype, steps, element_shape=[self._metric_count])
         start = (tf.constant(0), metrics)
         _, metrics = tf.while_loop(
             lambda index, _: index < steps, step, start, maximum_iterations=steps
@@ -164,39 +159,55 @@ class CompiledUpdate:
     def _result(self, metrics: tf.Tensor) -> tf.Tensor:
         return tf.concat([metrics, *self.networks.outputs()], 0)
 
+    def _learn_from(self, batches: tuple[tf.Tensor, ...], index: int | tf.Tensor) -> tf.Tensor:
+        named = zip(self._specs, batches, strict=True)
+        return self._learn(**{name: batch[index] for name, batch in named})
+
     def _learn(
         self,
         states: tf.Tensor,  # [B, *state_shape]
         actions: tf.Tensor,  # [B]
         rewards: tf.Tensor,  # [B]
         next_states: tf.Tensor,  # [B, *state_shape]
-        terminated: tf.Tensor,  # [B]
+        discounts: tf.Tensor,  # [B]
+        weights: tf.Tensor | None = None,  # [B]
+        next_legal: tf.Tensor | None = None,  # [B, A]
     ) -> tf.Tensor:
-        """Take one gradient step; return loss, mean |TD error| and mean max Q [3]."""
+        """Take one gradient step; return what `__call__` does of each, [3] or [3 + B]."""
         networks, settings = self.networks, self.settings
-        next_value = self._next_value(next_states)  # [B]
-        # Mnih et al. (2015), algorithm 1: y = r if the episode terminated, else r + gamma * max Q
-        td_target = rewards + settings.gamma * (1.0 - terminated) * next_value  # [B]
+        next_value = self._next_value(next_states, next_legal)  # [B]
+        # Mnih et al. (2015), algorithm 1: y = r if the episode terminated, else r + gamma * max Q;
+        # Hessel et al. (2018), "multi-step learning": gamma^n, with the rewards of n steps
+        td_target = rewards + discounts * next_value  # [B]
 
         key = tf.stack([self._seed.read_value(), self._optimizer.iterations])  # [2]
         with tf.GradientTape() as tape:
             q_values, penalties = networks.training_q(states, key)  # [B, A]
             td_error = td_target - _select(q_values, actions)  # [B]
-            loss = tf.add_n([tf.reduce_mean(self._huber(td_error)), *penalties])  # []
+            losses = self._huber(td_error)  # [B]
+            if weights is not None:  # Schaul et al. (2016), algorithm 1, line 13
+                losses *= weights  # [B]
+            loss = tf.add_n([tf.reduce_mean(losses), *penalties])  # []
         networks.apply_gradients(self._optimizer, tape.gradient(loss, networks.trainable))
         if settings.soft_rate is not None:
             networks.soft_update(settings.soft_rate)
 
         mean_max_q = tf.reduce_mean(tf.reduce_max(q_values, 1))  # []
-        return tf.stack([loss, tf.reduce_mean(tf.abs(td_error)), mean_max_q])  # [3]
+        metrics = tf.stack([loss, tf.reduce_mean(tf.abs(td_error)), mean_max_q])  # [3]
+        return metrics if weights is None else tf.concat([metrics, td_error], 0)  # [3 + B]
 
-    def _next_value(self, next_states: tf.Tensor) -> tf.Tensor:
-        """Return the target network's value [B] of the next states."""
+    def _next_value(self, next_states: tf.Tensor, next_legal: tf.Tensor | None) -> tf.Tensor:
+        """Return the target network's value [B] of the next states, by their legal actions."""
+
+        def mask(q_values: tf.Tensor) -> tf.Tensor:  # [B, A]
+            illegal = q_values.dtype.min
+            return q_values if next_legal is None else tf.where(next_legal > 0, q_values, illegal)
+
         target_q = self.networks.target_q(next_states)  # [B, A]
         if not self.settings.double:
-            return tf.reduce_max(target_q, 1)  # [B]
+            return tf.reduce_max(mask(target_q), 1)  # [B]
         # van Hasselt et al. (2015), eq. 4: the online network chooses, the target one judges
-        return _select(target_q, tf.argmax(self.networks.online_q(next_states), 1))  # [B]
+        return _select(target_q, tf.argmax(mask(self.networks.online_q(next_states)), 1))  # [B]
 
     def _huber(self, td_error: tf.Tensor) -> tf.Tensor:
         """Return the loss [B] of each error [B] (rl/util.py:38, huber_loss)."""
@@ -206,12 +217,23 @@ class CompiledUpdate:
         size = tf.abs(td_error)
         return tf.where(size < clip, squared, clip * (size - 0.5 * clip))
 
-    def _specs(self) -> list[tf.TensorSpec]:
+    def _make_specs(self) -> dict[str, tf.TensorSpec]:
         """Return the shapes and dtypes of a batch buffer's arrays."""
         lead = (self.settings.gradient_steps, self.settings.batch_size)
         states = tf.TensorSpec((*lead, *self._state.shape), self._state.dtype)
         numbers = tf.TensorSpec(lead, self._dtype)
-        return [states, tf.TensorSpec(lead, tf.int32), numbers, states, numbers]
+        specs = {
+            "states": states,
+            "actions": tf.TensorSpec(lead, tf.int32),
+            "rewards": numbers,
+            "next_states": states,
+            "discounts": numbers,
+        }
+        if self.settings.weighted:
+            specs["weights"] = numbers
+        if self.settings.masked_actions:
+            specs["next_legal"] = tf.TensorSpec((*lead, self.settings.masked_actions), self._dtype)
+        return specs
 
 
 def _select(q_values: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
