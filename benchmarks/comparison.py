@@ -32,6 +32,7 @@ from kerasrl_runner.weights.file import read_weights, write_weights
 # Chosen before the first study was run: a fifth of the longest episode for a walk-through whose
 # seeds differ by as much, a twentieth for a preset that is meant to solve its task.
 MARGINS = {"cartpole-kerasrl": 40.0, "cartpole": 25.0}
+NETWORKS = [engine for engine in ENGINES if engine != "qtable"]
 EPISODES = 100
 RESAMPLES = 10_000
 
@@ -156,7 +157,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", nargs=2, type=int, default=[0, 10])
     parser.add_argument("--presets", nargs="+", default=list(MARGINS), choices=MARGINS)
-    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
+    parser.add_argument("--engines", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

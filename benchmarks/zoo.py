@@ -43,7 +43,7 @@ part of the training's. RL Baselines3 Zoo publishes one run each, CleanRL three 
 env steps. `kerasrl-run presets list` shows the scores.
 """
 VARIANTS: dict[str, dict[str, Any]] = {
-    "double": {"agent": {"enable_double_dqn": True}},
+    "single": {"agent": {"enable_double_dqn": False}},  # both tasks' presets have Double DQN
     "dueling": {"agent": {"enable_dueling_network": True}},
     "prioritized": {"memory": {"priority": {}}},
     "nstep": {"agent": {"n_steps": 3}},

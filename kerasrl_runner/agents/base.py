@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         **kwargs: Any,
     ) -> None:
         self._step = 0
+        self.learn_call = 0
         self._keep_step = False
         self._closing = False
         self._next_observation: Any = None
@@ -87,6 +88,7 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
     observation_scale: float | Sequence[float] = 1.0
     training: bool
     nb_steps_warmup: float
+    train_interval: int | Literal["episode"]
     recent_action: int | None
     #: The legal actions of the recent observation, bool [A]; empty where all are.
     recent_legal: tuple[np.ndarray, ...] = ()
@@ -102,6 +104,12 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             self._keep_step = False
         else:
             self._step = int(value)
+
+    def count_of(self, per: str) -> int:
+        """Of all fits so far: the env steps, learn calls or episodes that came to their end."""
+        if per == "episode":
+            return 0 if self._environment is None else self._environment.episode
+        return self.learn_call if per == "learn_call" else self._step
 
     def process_state_batch(self, batch: Any) -> Any:
         """States [B, W, *observation] in their own dtype, not as the vendor's objects (D26)."""
@@ -147,8 +155,9 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
         self._closing = bool(terminal) and self._environment is not None
         self._next_observation = None
         truncated = self._environment is not None and self._environment.truncated
-        learns = self._learns()
+        learns = self._learns(bool(terminal))
         metrics = self._store_and_learn(reward, bool(terminal) and not truncated, learns)
+        self.learn_call += learns
         if learns and not math.isfinite(metrics[0]):
             raise self._diverged(f"the loss became {metrics[0]}")
         return metrics
@@ -357,8 +366,9 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
             self.interrupted = relay.interrupted
             relay.finish(did_abort=True)
 
-    def _learns(self) -> bool:
+    def _learns(self, episode_over: bool) -> bool:
         """Whether the next `backward` trains: the warm-up counts entries ever stored (D16)."""
         needed = max(self.nb_steps_warmup, self.batch_size, self.memory.window_length + 2)
-        learns = self.memory.appended + 1 >= needed and self._step % self.train_interval == 0
-        return self.training and learns
+        interval = self.train_interval
+        is_due = episode_over if interval == "episode" else self._step % interval == 0
+        return self.training and is_due and self.memory.appended + 1 >= needed

@@ -46,6 +46,7 @@ class CompiledDQNAgent(BaseDQNAgent):
     Args:
         gradient_steps: updates in one call at each `train_interval`th env step; keras-rl has one.
         n_steps: env steps whose rewards a target sums up; keras-rl has one.
+        target_network: False takes the online network's values of the next states.
         seed: of Dropout's masks, together with the learn step.
         dtype: "float32" or "float64"; the model must be of the same.
 
@@ -60,12 +61,14 @@ class CompiledDQNAgent(BaseDQNAgent):
         *args: Any,
         gradient_steps: int = 1,
         n_steps: int = 1,
+        target_network: bool = True,
         seed: int = 0,
         dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         self.gradient_steps = gradient_steps
         self.n_steps = n_steps
+        self.target_network = target_network
         self._seed = seed
         self._dtype = dtype
         self._td_errors: list[str] = []
@@ -251,11 +254,13 @@ class CompiledDQNAgent(BaseDQNAgent):
         return self._update
 
     def _settings(self) -> UpdateSettings:
-        rate = self.target_model_update
+        # At a rate of 1 the target network is the online one at each update.
+        rate = self.target_model_update if self.target_network else 1.0
+        is_hard = self.target_network and rate >= 1
         return UpdateSettings(
             self.delta_clip,
             self.enable_double_dqn,
-            rate if rate < 1 else None,
+            None if is_hard else rate,
             self.batch_size,
             self.gradient_steps,
             self.memory.priorities is not None,
@@ -286,7 +291,8 @@ class CompiledDQNAgent(BaseDQNAgent):
         return metrics
 
     def _is_hard_update(self) -> bool:
-        return self.target_model_update >= 1 and self.step % self.target_model_update == 0
+        interval = self.target_model_update
+        return self.target_network and interval >= 1 and self.step % interval == 0
 
     def _learn(self) -> list[float]:
         ahead = {"n_steps": self.n_steps, "gamma": self.gamma} if self.n_steps > 1 else {}

@@ -87,14 +87,15 @@ class VendorDQNAgent(BaseDQNAgent):
 
     def _store_and_learn(self, reward: float, terminated: bool, learns: bool) -> list[float]:
         """Call the vendor's backward, with a warm-up that makes it train just where `learns`."""
-        warmup, self.nb_steps_warmup = self.nb_steps_warmup, -1 if learns else math.inf
+        own = self.nb_steps_warmup, self.train_interval
+        self.nb_steps_warmup, self.train_interval = -1 if learns else math.inf, 1
         try:
             with self._scope:
                 if learns:
                     self._follow_changes()
                 metrics: list[float] = rl_dqn.DQNAgent.backward(self, reward, terminated)
         finally:
-            self.nb_steps_warmup = warmup
+            self.nb_steps_warmup, self.train_interval = own
         return metrics
 
     def _graph_constants(self) -> tuple[float, float]:

@@ -27,7 +27,7 @@ _OF_RESUME = ("resume", "steps", "other_versions", "visualize", "quiet", "as_jso
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value.")
 @click.option("--seed", default=0, help="Seeds everything random.")
 @click.option("--steps", type=int, help="Env steps, instead of the preset's.")
-@click.option("--engine", default="compiled", help="compiled, keras-rl or reference.")
+@click.option("--engine", default="compiled", help="compiled, keras-rl, reference or qtable.")
 @click.option(
     "--initial-weights", type=click.Path(path_type=Path), help="A .h5 file to begin with."
 )

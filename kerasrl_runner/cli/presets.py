@@ -43,7 +43,9 @@ def list_presets() -> None:
 
 def _describe_network(preset: Preset) -> str:
     """The widths of the layers that have one: "24-24"."""
-    arguments = [layer.arguments for layer in preset.model.layers]
+    if preset.model is None:
+        return "table"
+    arguments = [layer.arguments for layer in preset.layers]
     widths = [found.get("units", found.get("filters")) for found in arguments]
     return "-".join(str(width) for width in widths if width is not None)
 

@@ -17,7 +17,7 @@ from kerasrl_runner.preset import load_preset
 @click.option("--preset", help="Shipped name or .toml file.")
 @click.option("--run", help="Run directory, its name, a unique prefix, or latest.")
 @click.option("--weights", type=click.Path(path_type=Path), help="A weights file (.h5).")
-@click.option("--engine", help="compiled, keras-rl or reference.  [default: the weights' own]")
+@click.option("--engine", help="Another than the weights' own.")
 @click.option("--episodes", type=int, help="How many, instead of the preset's.")
 @click.option("--seed", default=0, show_default=True, help="Seeds the episodes.")
 @click.option("--visualize", is_flag=True, help="In a window; without a display, into a video.")

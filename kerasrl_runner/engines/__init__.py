@@ -11,7 +11,7 @@ from kerasrl_runner.engines.learner import Learner
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import TRAINING, check_seed
-from kerasrl_runner.errors import UsageError, suggest_name
+from kerasrl_runner.errors import PresetError, UsageError, suggest_name
 from kerasrl_runner.preset import Preset, load_preset
 
 _KERAS_PACKAGES = ("numpy", "gymnasium", "tensorflow", "tf-keras", "keras-rl2")
@@ -21,6 +21,7 @@ ENGINES = {
     "compiled": _KERAS_PACKAGES,
     "keras-rl": _KERAS_PACKAGES,
     "reference": ("numpy", "gymnasium"),
+    "qtable": ("numpy", "gymnasium"),
 }
 DEFAULT_ENGINE = "compiled"
 
@@ -31,6 +32,15 @@ def check_engine(name: str) -> None:
         raise UsageError(
             f'there is no engine "{name}".{suggest_name(str(name), list(ENGINES))} '
             f"Known: {', '.join(ENGINES)}."
+        )
+
+
+def check_trainable(preset: Preset, engine: str) -> None:
+    """Raises PresetError for a table's preset and an engine of networks, which only plays it."""
+    if preset.model is None and engine != "qtable":
+        raise PresetError(
+            f"model: missing, and the engine {engine} trains a network. {preset.name} is for a "
+            f'table: train it by --engine qtable (engine="qtable"), or give it a [model].'
         )
 
 
@@ -67,5 +77,8 @@ def build(
     Raises:
         UsageError, PresetError, EnvironmentFailed: as `build_learner`.
     """
-    learner = build_learner(load_preset(preset, sections=overrides), check_seed(seed), engine)
+    check_engine(engine)
+    loaded = load_preset(preset, sections=overrides)
+    check_trainable(loaded, engine)
+    learner = build_learner(loaded, check_seed(seed), engine)
     return learner.environment, learner.agent

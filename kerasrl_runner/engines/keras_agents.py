@@ -19,6 +19,7 @@ from kerasrl_runner.parts.model import build_q_network
 from kerasrl_runner.parts.optimizers import build_optimizer
 from kerasrl_runner.parts.policies import (
     BoltzmannQPolicy,
+    ExponentialAnnealedPolicy,
     LinearAnnealedPolicy,
     MaxBoltzmannQPolicy,
     exploration,
@@ -44,6 +45,7 @@ _POLICIES = {
     "MaxBoltzmannQPolicy": MaxBoltzmannQPolicy,
     "BoltzmannGumbelQPolicy": BoltzmannGumbelQPolicy,
     "LinearAnnealedPolicy": LinearAnnealedPolicy,
+    "ExponentialAnnealedPolicy": ExponentialAnnealedPolicy,
 }
 
 
@@ -71,10 +73,11 @@ def build_keras_agent(
     memory.reserve(example, masked_actions=action_count * environment.action_mask)
     memory.priorities = build_priorities(preset)
     network = build_q_network(
-        [(layer.name, layer.arguments) for layer in preset.model.layers],
+        [(layer.name, layer.arguments) for layer in preset.layers],
         (preset.memory.window_length, *example.shape),
         action_count,
         settings.dueling_type if settings.enable_dueling_network else None,
+        head_bias=preset.model is not None,
     )
     agent = agent_class(
         network,
@@ -86,7 +89,8 @@ def build_keras_agent(
         batch_size=settings.batch_size,
         nb_steps_warmup=settings.nb_steps_warmup,
         train_interval=settings.train_interval,
-        target_model_update=settings.target_model_update,
+        # Copied after each single update, the target network is the online one.
+        target_model_update=settings.target_model_update if settings.target_network else 1,
         delta_clip=settings.delta_clip,
     )
     agent.observation_scale = preset.env.observation_scale
@@ -100,12 +104,9 @@ def build_keras_agent(
     return agent
 
 
-def set_threads() -> None:
-    """Let TensorFlow use KERASRL_THREADS threads, 1 if it is not set, unless it runs already.
-
-    At the size of a DQN more threads only wait for each other (benchmarks/README.md).
-    """
-    text = os.environ.get("KERASRL_THREADS") or "1"
+def set_threads(default: int = 1) -> None:
+    """Let TensorFlow use KERASRL_THREADS threads or the default, unless it runs already."""
+    text = os.environ.get("KERASRL_THREADS") or str(min(default, _MOST_THREADS))
     if not (text.isdecimal() and int(text) <= _MOST_THREADS):
         raise UsageError(
             f"KERASRL_THREADS: expected a number of threads up to {_MOST_THREADS}, received {text}."
@@ -194,6 +195,7 @@ class KerasLearner(Learner):
         arrays["python_key"] = np.array(python_key, np.uint64)
         scalars = {
             "env_steps": self.agent.step,
+            "learn_call": self.agent.learn_call,
             "episodes": self.episodes,
             "numpy": numpy_stream,
             "python": [version, gauss],
@@ -213,6 +215,7 @@ class KerasLearner(Learner):
         if self.replay.priorities is not None:
             self.replay.priorities.load_state_dict(arrays)
         self.agent.step = int(scalars["env_steps"])
+        self.agent.learn_call = int(scalars["learn_call"])
         self.episodes = int(scalars["episodes"])
         inner = {**scalars["numpy"]["state"], "key": arrays["numpy_key"]}
         np.random.set_state({**scalars["numpy"], "state": inner})

@@ -91,6 +91,7 @@ class ReferenceLearner(Learner):
             arrays |= agent.memory.priorities.state_dict()
         scalars = {
             "env_step": agent.env_step,
+            "learn_call": agent.learn_call,
             "episode": agent.episode,
             "learn_step": agent.optimizer.learn_step,
             "memory_rng": agent.memory.rng.bit_generator.state,
@@ -109,6 +110,7 @@ class ReferenceLearner(Learner):
         if agent.memory.priorities:
             agent.memory.priorities.load_state_dict(arrays)
         agent.env_step, agent.episode = int(scalars["env_step"]), int(scalars["episode"])
+        agent.learn_call = int(scalars["learn_call"])
         self.episodes = agent.episode
         agent.optimizer.learn_step = int(scalars["learn_step"])
         agent.memory.rng.bit_generator.state = scalars["memory_rng"]
@@ -129,7 +131,7 @@ class ReferenceLearner(Learner):
                     if event.terminated or event.truncated:
                         continue  # The event of its episode's end comes next.
                 else:
-                    epsilon = float(policy.epsilon(event.env_step - 1))  # the newest step's
+                    epsilon = float(policy.epsilon(self.agent.policy_count))  # the newest step's
                     self.send_episode(event.env_step, epsilon)
                 if self.stop_training or event.env_step >= env_steps:
                     break

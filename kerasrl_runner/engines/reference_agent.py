@@ -49,7 +49,9 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
     """
     settings = preset.agent
     example = environment.example()
-    hard = settings.target_model_update >= 1
+    # Without a target network it is the online one: it moves all the way at each learn step.
+    rate = settings.target_model_update if settings.target_network else 1.0
+    hard = settings.target_network and rate >= 1
     # The same stream as the other engines' memory: equal memories draw equal batches.
     replay, weights, actions = (
         np.random.default_rng(entropy) for entropy in (seed, [seed, 1], [seed, 2])
@@ -63,10 +65,11 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
         return Agent(
             Network(
                 preset.memory.window_length * example.size,
-                hidden_layers(preset.model.layers),
+                hidden_layers(preset.layers),
                 action_count,
                 weights,
                 dueling=settings.dueling_type if settings.enable_dueling_network else None,
+                head_bias=preset.model is not None,
             ),
             _build_optimizer(preset.optimizer),
             ReplayMemory(
@@ -78,7 +81,7 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
                 build_priorities(preset),
                 masks,
             ),
-            _build_policy(preset.policy, {}),
+            build_policy(preset.policy, {}),
             actions,
             gamma=settings.gamma,
             batch_size=settings.batch_size,
@@ -86,8 +89,8 @@ def build_agent(preset: Preset, environment: KerasRLEnvironment, seed: int) -> A
             train_interval=settings.train_interval,
             gradient_steps=settings.gradient_steps,
             n_steps=settings.n_steps,
-            target_interval=int(settings.target_model_update) if hard else None,
-            target_rate=None if hard else settings.target_model_update,
+            target_interval=int(rate) if hard else None,
+            target_rate=None if hard else rate,
             double=settings.enable_double_dqn,
             huber_clip=settings.delta_clip,
         )
@@ -122,7 +125,7 @@ def hidden_layers(layers: tuple[Layer, ...]) -> list[Dense | Activation]:
     return hidden
 
 
-def _build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> ReferencePolicy:
+def build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> ReferencePolicy:
     """`annealed`: schedules of the policy's arguments that an outer policy anneals."""
     name, settings = policy.chosen
     if name not in _POLICIES:
@@ -141,7 +144,15 @@ def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferenceP
     if settings.value_max < settings.value_min:
         raise _refusal("policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min")
     schedule = linear(settings.value_max, settings.value_min, settings.nb_steps)
-    return _build_policy(settings.inner_policy, {settings.attr: schedule})
+    return build_policy(settings.inner_policy, {settings.attr: schedule})
+
+
+def _build_decaying(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
+    decay = exponential_decay(settings.value_max, 1, settings.factor)
+    schedule = {settings.attr: lambda count: max(settings.value_min, decay(count))}
+    policy: Any = build_policy(settings.inner_policy, schedule)
+    decaying: ReferencePolicy = dataclasses.replace(policy, per=settings.per)
+    return decaying
 
 
 # Each builds a policy of its settings and of its arguments' schedules.
@@ -151,6 +162,7 @@ _POLICIES: dict[str, Callable[[Any, dict[str, Schedule]], ReferencePolicy]] = {
     "BoltzmannQPolicy": _build_boltzmann,
     "MaxBoltzmannQPolicy": _build_boltzmann,
     "LinearAnnealedPolicy": _build_annealed,
+    "ExponentialAnnealedPolicy": _build_decaying,
 }
 
 

@@ -33,9 +33,9 @@ class KerasRLEnvironment:
 
     `terminated`, `truncated`, `info`, `observation` are those of the newest step; `episode` counts
     resets from 0; `episode_return` is the undiscounted sum of the environment's own rewards, in
-    float64, before `reward_scale`. Each of `watchers` is called after every reset and step.
-    `legal_actions`, bool [A], is what the newest info's "action_mask" allows, everything where it
-    allows nothing; None without `action_mask`.
+    float64, before clip, terminal reward and scale. Each of `watchers` is called after every reset
+    and step. `legal_actions`, bool [A], is what the newest info's "action_mask" allows, everything
+    where it allows nothing; None without `action_mask`.
     """
 
     def __init__(
@@ -43,6 +43,8 @@ class KerasRLEnvironment:
         env: gymnasium.Env,
         *,
         encode: Encoder | None = None,
+        reward_clip: tuple[float, float] | None = None,
+        terminal_reward: float | None = None,
         reward_scale: float = 1.0,
         seeds: Callable[[int], int] | None = None,
         nb_max_episode_steps: int | None = None,
@@ -52,6 +54,8 @@ class KerasRLEnvironment:
         Args:
             encode: turns what the environment returns into what the network sees; as it is
                 where None.
+            reward_clip: the lowest and the highest reward that `step` returns, before its scale.
+            terminal_reward: what `step` returns, before its scale, where the episode terminates.
             seeds: the seed of `reset` for an episode's number; None leaves resets unseeded.
             nb_max_episode_steps: env steps after which an episode is truncated.
             action_mask: whether info["action_mask"] says which actions are legal.
@@ -64,6 +68,8 @@ class KerasRLEnvironment:
         self.observation_space: Any = getattr(env, "observation_space", None)
         self.render_mode = env.render_mode
         self.encode = encode
+        self.reward_clip = reward_clip
+        self.terminal_reward = terminal_reward
         self.reward_scale = reward_scale
         self.seeds = seeds
         self.nb_max_episode_steps = nb_max_episode_steps
@@ -161,6 +167,10 @@ class KerasRLEnvironment:
         if not math.isfinite(reward):
             raise self._failure("reward", f"the reward is {reward}")
         self.episode_return += reward
+        if self.reward_clip is not None:
+            reward = min(max(reward, self.reward_clip[0]), self.reward_clip[1])
+        if self.terminal_reward is not None and self.terminated:
+            reward = self.terminal_reward
         self._call_watchers()
         return self.observation, np.float64(reward * self.reward_scale), episode_over, {}
 

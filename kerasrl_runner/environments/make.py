@@ -16,6 +16,14 @@ from kerasrl_runner.errors import EnvironmentFailed, PresetError, suggest_name
 from kerasrl_runner.preset.modules import import_class, make_importable
 from kerasrl_runner.preset.schema import Env, Preset, Wrapper
 
+# Packages that environments need, with the extra of this project that installs them.
+_EXTRAS = {"ale_py": "atari", "cv2": "atari", "Box2D": "box2d", "minatar": "minatar"}
+# Namespaces of ids that Gymnasium knows once a module is imported, with that extra.
+_NAMESPACES = {
+    "ALE": ("ale_py", "atari"),
+    "MinAtar": ("kerasrl_runner.environments.minatar", "minatar"),
+}
+
 
 def build_environment(
     preset: Preset, seed: int, stream: int, render_mode: str | None = None
@@ -31,6 +39,8 @@ def build_environment(
     environment = KerasRLEnvironment(
         env,
         encode=encode,
+        reward_clip=preset.env.reward_clip,
+        terminal_reward=preset.env.terminal_reward,
         reward_scale=preset.env.reward_scale,
         seeds=episode_seeds(seed, stream),
         nb_max_episode_steps=preset.fit.nb_max_episode_steps if stream == TRAINING else None,
@@ -63,13 +73,17 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
     try:
         made = gymnasium.make(env.id, **arguments)
     except gymnasium_error.DependencyNotInstalled as error:
-        raise EnvironmentFailed(f"env.id: {env.id} needs a package: {error}") from error
+        raise _missing_package(f"env.id: {env.id}", error) from error
     except (gymnasium_error.Error, ModuleNotFoundError) as error:
+        if _find_extra(error):
+            raise _missing_package(f"env.id: {env.id}", error) from error
         name = env.id.rpartition(":")[2]
+        module, extra = _NAMESPACES.get(name.partition("/")[0], ("module", None))
         raise PresetError(
             f"env.id: Gymnasium cannot make {env.id}: {error}."
             f"{suggest_name(name, list(gymnasium.registry))} Expected a registered id, or "
-            f"module:Id-v0 of a module that registers it."
+            f"{module}:{name if extra else 'Id-v0'} of a module that registers it."
+            f"{_install(extra)}"
         ) from error
     except TypeError as error:
         raise PresetError(f"env.kwargs: {env.id} refuses its arguments: {error}.") from error
@@ -94,12 +108,29 @@ def _wrap(made: gymnasium.Env, wrapper: Wrapper, key: str) -> gymnasium.Env:
     try:
         return wrapper_class(made, **wrapper.arguments)
     except gymnasium_error.DependencyNotInstalled as error:
-        raise EnvironmentFailed(f"{key}: it needs a package: {error}") from error
+        raise _missing_package(key, error) from error
     except (Exception, SystemExit) as error:  # its constructor judges by what it likes
         raise PresetError(
             f"{key}: it refuses these arguments or this environment: {type(error).__name__}: "
             f"{error}."
         ) from error
+
+
+def _missing_package(key: str, error: Exception) -> EnvironmentFailed:
+    return EnvironmentFailed(f"{key} needs a package: {error}.{_install(_find_extra(error))}")
+
+
+def _find_extra(error: BaseException | None) -> str | None:
+    """The extra that installs what an import behind `error` did not find; None for others."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return _EXTRAS.get(error.name.partition(".")[0])
+        error = error.__cause__
+    return None
+
+
+def _install(extra: str | None) -> str:
+    return f" To install it: pip install 'kerasrl-runner[{extra}]'" if extra else ""
 
 
 def check_rendering(preset: Preset, render_mode: str | None) -> None:

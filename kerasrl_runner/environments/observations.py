@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from gymnasium import spaces
 
 from kerasrl_runner.errors import PresetError
 
-Encoder = Callable[[Any], np.ndarray]
+Encoder = Callable[[Any], Any]
 
 
 def build_encoder(space: spaces.Space, scale: float | tuple[float, ...]) -> Encoder:
@@ -45,6 +46,31 @@ def build_encoder(space: spaces.Space, scale: float | tuple[float, ...]) -> Enco
             f"the observation; received {factors.size}."
         )
     return lambda observation: _to_array(observation, shape, dtype).astype(np.float32) * factors
+
+
+def build_indexer(space: spaces.Space) -> Callable[[Any], int]:
+    """A function from an observation to its row in a table, counted from 0.
+
+    The function raises ValueError or TypeError for an observation that is not of the space.
+
+    Raises:
+        PresetError: a space that does not number its observations.
+    """
+    if not isinstance(space, spaces.Discrete):
+        raise PresetError(
+            f"env.id: a table has a row for each observation; expected Discrete, received {space}. "
+            f'Number them by [env] wrappers = [{{ "kerasrl_runner.environments.wrappers:Discretize"'
+            f" = {{ bins = [...] }} }}]; MultiDiscrete needs no bins."
+        )
+    start, rows = int(space.start), int(space.n)
+
+    def find_row(observation: Any) -> int:
+        row = operator.index(observation) - start
+        if not 0 <= row < rows:
+            raise ValueError(f"expected a member of {space}, received {observation!r}")
+        return row
+
+    return find_row
 
 
 def _to_one_hot(observation: Any, space: spaces.Space) -> np.ndarray:

@@ -73,18 +73,20 @@ def build_q_network(
     input_shape: tuple[int, ...],
     nb_actions: int,
     dueling_type: str | None = None,
+    head_bias: bool = True,
 ) -> Any:
     """A Sequential from states [B, *input_shape] to Q values [B, nb_actions].
 
     Args:
         layers: (name, arguments) of each layer between the input and the head.
         dueling_type: "avg", "max" or "naive" for a dueling head, None for a plain one.
+        head_bias: False for a table: one weight a state and action.
 
     Raises:
         PresetError: Keras refuses a layer's arguments or place, or there are too many weights.
     """
     with limit_weights(MOST_WEIGHTS):
-        return _build(layers, input_shape, nb_actions, dueling_type)
+        return _build(layers, input_shape, nb_actions, dueling_type, head_bias)
 
 
 def _build(
@@ -92,6 +94,7 @@ def _build(
     input_shape: tuple[int, ...],
     nb_actions: int,
     dueling_type: str | None,
+    head_bias: bool,
 ) -> Any:
     inputs = keras.layers.InputLayer(input_shape=input_shape, name=INPUT_NAME)
     model = keras.Sequential([inputs], name=MODEL_NAME)
@@ -104,7 +107,7 @@ def _build(
         _add(model, _layer(name, named, key), key)
     _flatten(model)
     if dueling_type is None:
-        head = keras.layers.Dense(nb_actions, name=Q_HEAD)
+        head = keras.layers.Dense(nb_actions, use_bias=head_bias, name=Q_HEAD)
     else:
         head = DuelingHead(nb_actions, dueling_type, name=Q_HEAD)
     _add(model, head, "model.layers")

@@ -56,6 +56,33 @@ class LinearAnnealedPolicy(rl_policy.LinearAnnealedPolicy):
         self._agent = self.inner_policy.agent = agent
 
 
+class ExponentialAnnealedPolicy(LinearAnnealedPolicy):
+    """Anneals to max(value_min, value_max * factor ** count), where `per` says what is counted.
+
+    Args:
+        per: "env_step", "learn_call" or "episode": the agent's, of all its fits.
+    """
+
+    def __init__(
+        self,
+        inner_policy: Any,
+        attr: str,
+        value_max: float,
+        value_min: float,
+        value_test: float,
+        factor: float,
+        per: str = "env_step",
+    ) -> None:
+        super().__init__(inner_policy, attr, value_max, value_min, value_test, nb_steps=1)
+        self.factor, self.per = factor, per
+
+    def get_current_value(self) -> float:
+        """The value at the agent's present count; `value_test` outside of training."""
+        if not self.agent.training:
+            return self.value_test
+        return max(self.value_min, self.value_max * self.factor ** self.agent.count_of(self.per))
+
+
 def exploration(policy: Any) -> float | None:
     """The policy's present epsilon, or None where it has none."""
     return getattr(getattr(policy, "inner_policy", policy), "eps", None)

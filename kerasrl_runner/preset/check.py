@@ -11,7 +11,12 @@ def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
     """Yield (key, problem) for each combination that cannot work."""
     steps = preset.fit.nb_steps
     agent, memory = preset.agent, preset.memory
-    if agent.nb_steps_warmup >= steps:
+    if preset.model is None:
+        yield from _list_unused(preset)
+    elif agent.learning_rate is not None:
+        key = f"optimizer.{preset.optimizer.chosen[0]}.learning_rate"
+        yield "agent.learning_rate", f"it is a table's, and a network's is {key}. Set that"
+    if preset.model is not None and agent.nb_steps_warmup >= steps:
         yield (
             "agent.nb_steps_warmup",
             f"a warm-up of {agent.nb_steps_warmup} is not below fit.nb_steps = {steps}: nothing "
@@ -44,3 +49,19 @@ def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
             f"annealing over {annealed.nb_steps} steps is longer than fit.nb_steps = {steps}. "
             f"Shorten it; --steps may cut a run short without a change of the preset",
         )
+
+
+def _list_unused(preset: Preset) -> Iterator[tuple[str, str]]:
+    """The settings that a table does not have, where they are not their defaults."""
+    unused = {"optimizer": (preset.optimizer, Preset.model_fields["optimizer"].default)}
+    for name, section in (("memory", preset.memory), ("agent", preset.agent)):
+        for key, field in type(section).model_fields.items():
+            if key not in ("gamma", "learning_rate"):
+                unused[f"{name}.{key}"] = (getattr(section, key), field.default)
+    for key, (value, default) in unused.items():
+        if value != default:
+            yield (
+                key,
+                "a preset without [model] is for a table, where this changes nothing. Leave it "
+                "out, or give the preset a [model]",
+            )

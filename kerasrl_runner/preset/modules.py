@@ -12,14 +12,19 @@ from kerasrl_runner.preset.schema import Preset
 
 
 def modules_of(preset: Preset) -> set[str]:
-    """The modules of "module:Id-v0" and of "module:Class", wrapped layers' included."""
+    """The modules of "module:Id-v0" and of "module:Class" but this project's own.
+
+    Wrapped layers' are included.
+    """
     spellings = [preset.env.id, *(wrapper.name for wrapper in preset.env.wrappers)]
-    return {name.partition(":")[0] for name in spellings if ":" in name} | layer_modules_of(preset)
+    modules = {name.partition(":")[0] for name in spellings if ":" in name}
+    others = {module for module in modules if not module.startswith("kerasrl_runner.")}
+    return others | layer_modules_of(preset)
 
 
 def layer_modules_of(preset: Preset) -> set[str]:
     """The modules of the layers alone, which loading the network needs."""
-    keys = {key for layer in preset.model.layers for key in _list_keys(layer.root)}
+    keys = {key for layer in preset.layers for key in _list_keys(layer.root)}
     return {name.partition(":")[0] for name in keys if ":" in name}
 
 

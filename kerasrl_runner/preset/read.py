@@ -239,7 +239,8 @@ def _explain_error(error: Mapping[str, Any]) -> tuple[str, str]:
         known = _list_known_keys(path[:-1])
         return key, f"unknown key.{suggest_name(path[-1], known)} Known here: {', '.join(known)}"
     # pydantic adds the branch of a union, such as "int", which is no key of the file.
-    key = ".".join(part for part in path if part not in ("int", "float") and "[" not in part)
+    branches = ("int", "float", "constrained-int")
+    key = ".".join(part for part in path if part not in branches and "[" not in part)
     if error["type"] == "missing":
         return key, "missing; a preset needs it"
     message = error["msg"].removeprefix("Value error, ")

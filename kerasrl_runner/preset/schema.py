@@ -72,8 +72,18 @@ class Env(_Section):
     kwargs: dict[str, Any] = {}
     wrappers: tuple[Wrapper, ...] = Field(default=(), strict=False)
     observation_scale: float | _Scale = 1.0
+    # In this order, and only in what the agent learns from.
+    reward_clip: _Clip | None = None
+    terminal_reward: float | None = None
     reward_scale: float = 1.0
     action_mask: bool = False
+
+    @field_validator("reward_clip")
+    @classmethod
+    def _check_order(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError(f"expected the lower limit first, received {list(value)}")
+        return value
 
 
 class Layer(_NamedTable):
@@ -218,16 +228,15 @@ class InnerPolicy(_OneTable):
     BoltzmannGumbelQPolicy: BoltzmannGumbel | None = None
 
 
-class LinearAnnealed(_Section):
+class _Annealed(_Section):
     inner_policy: InnerPolicy
     attr: str
     value_max: float
     value_min: float
     value_test: float
-    nb_steps: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def _check_attr(self) -> LinearAnnealed:
+    def _check_attr(self) -> _Annealed:
         name, inner = self.inner_policy.chosen
         annealable = [key for key, value in inner if isinstance(value, float)]
         if self.attr not in annealable:
@@ -238,10 +247,22 @@ class LinearAnnealed(_Section):
         return self
 
 
+class LinearAnnealed(_Annealed):
+    nb_steps: int = Field(ge=1)
+
+
+class ExponentialAnnealed(_Annealed):
+    """Not keras-rl's: max(value_min, value_max * factor ** count), of what `per` counts."""
+
+    factor: float = Field(gt=0, le=1)
+    per: Literal["env_step", "learn_call", "episode"] = "env_step"
+
+
 class Policy(InnerPolicy):
-    """One class of rl.policy."""
+    """One class of rl.policy, or ExponentialAnnealedPolicy."""
 
     LinearAnnealedPolicy: LinearAnnealed | None = None
+    ExponentialAnnealedPolicy: ExponentialAnnealed | None = None
 
 
 class Agent(_Section):
@@ -250,15 +271,20 @@ class Agent(_Section):
     gamma: _Probability = 0.99
     batch_size: int = Field(default=32, ge=1)
     nb_steps_warmup: int = Field(default=1_000, ge=0)
-    train_interval: int = Field(default=1, ge=1)
+    # "episode", which keras-rl does not have: at the last env step of each.
+    train_interval: Annotated[int, Field(ge=1)] | Literal["episode"] = 1
     # Not keras-rl's: updates in one call at each train_interval'th env step.
     gradient_steps: int = Field(default=1, ge=1)
     n_steps: int = Field(default=1, ge=1)  # env steps whose rewards a target sums up
     target_model_update: int | float = Field(default=10_000, gt=0)
+    # Not keras-rl's either: without one, the online network values the next states.
+    target_network: bool = True
     delta_clip: float = Field(default=float("inf"), gt=0, allow_inf_nan=True)
     enable_double_dqn: bool = False
     enable_dueling_network: bool = False
     dueling_type: Literal["avg", "max", "naive"] = "avg"
+    # Not keras-rl's: that of the engine `qtable`, 0.1 where None. A network's is its optimizer's.
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
 
     @field_validator("target_model_update")
     @classmethod
@@ -308,9 +334,10 @@ class Optimizer(_OneTable):
 
 
 class Fit(_Section):
-    """rl.core.Agent.fit: `nb_steps` counts env steps."""
+    """rl.core.Agent.fit: `nb_steps` counts env steps. The earlier of two limits ends a run."""
 
     nb_steps: int = Field(default=50_000, ge=1)
+    nb_episodes: int | None = Field(default=None, ge=1)
     nb_max_episode_steps: int | None = Field(default=None, ge=1)
 
 
@@ -337,7 +364,7 @@ class Preset(_Section):
     name: str = Field(pattern=r"^\w[\w.+ -]*$", max_length=100)
     description: str = ""
     env: Env
-    model: Model
+    model: Model | None = None  # None: a table, which the engine `qtable` trains
     memory: Memory = Memory()
     policy: Policy = Policy(EpsGreedyQPolicy=EpsGreedy())
     agent: Agent = Agent()
@@ -348,6 +375,11 @@ class Preset(_Section):
 
     # Where the file lay: its modules can be imported. Not part of what the preset says.
     _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those between the observation and the Q head; a table has none."""
+        return self.model.layers if self.model else ()
 
     @property
     def folder(self) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,16 @@ from kerasrl_runner.reference.replay import Batch, ReplayMemory
 from kerasrl_runner.reference.schedule import Schedule, constant
 
 Array = NDArray[Any]
+Count = Literal["env_step", "learn_call", "episode"]  # the agent's, by its attribute's name
 
 
 class Policy(Protocol):
-    """Chooses an action in [0, A) from q_values [A]; its schedules are of the env step."""
+    """Chooses an action in [0, A) from q_values [A]; its schedules are of a count of the agent."""
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int: ...
+    @property
+    def per(self) -> Count: ...
+
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,10 @@ class EpsilonGreedy:
     """Mnih 2015, algorithm 1: with probability epsilon a random action, else the greedy one."""
 
     epsilon: Schedule
+    per: Count = "env_step"
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int:
-        if rng.random() < self.epsilon(env_step):
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
+        if rng.random() < self.epsilon(count):
             return int(rng.integers(q_values.size))
         return int(q_values.argmax())
 
@@ -41,11 +46,12 @@ class Boltzmann:
 
     tau: Schedule
     epsilon: Schedule = constant(1.0)  # noqa: RUF009  a function without state
+    per: Count = "env_step"
 
-    def choose(self, q_values: Array, env_step: int, rng: np.random.Generator) -> int:
-        if rng.random() >= self.epsilon(env_step):
+    def choose(self, q_values: Array, count: int, rng: np.random.Generator) -> int:
+        if rng.random() >= self.epsilon(count):
             return int(q_values.argmax())
-        logits = q_values.astype(np.float64) / self.tau(env_step)  # [A]
+        logits = q_values.astype(np.float64) / self.tau(count)  # [A]
         weights = np.exp(logits - logits.max())  # [A], the maximum taken off: none overflows
         cumulative = weights.cumsum()  # [A]
         return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
@@ -74,7 +80,9 @@ class Agent:
     The target network follows in one of two ways. With `target_rate` in (0, 1] it moves that part
     of the way to the online network after each learn step; 1 means no delay. With
     `target_interval` it is copied every so many env steps, after the update.
-    The agent's state is the networks' parameters, optimizer, memory, rng, env_step and episode.
+    It learns at every `train_interval`th env step, or at the last of each "episode".
+    The agent's state is the networks' parameters, optimizer, memory, rng, and its counts: env_step,
+    learn_call (of `gradient_steps` learn steps each) and episode.
 
     Raises:
         ValueError: a setting out of its range, or a memory too small to start learning.
@@ -89,7 +97,7 @@ class Agent:
     gamma: float = 0.99
     batch_size: int = 32
     warmup: int = 1000
-    train_interval: int = 1
+    train_interval: int | Literal["episode"] = 1
     gradient_steps: int = 1
     n_steps: int = 1
     target_rate: float | None = None
@@ -97,7 +105,9 @@ class Agent:
     double: bool = False
     huber_clip: float = math.inf
     env_step: int = field(default=0, init=False)
+    learn_call: int = field(default=0, init=False)
     episode: int = field(default=0, init=False)
+    policy_count: int = field(default=0, init=False)  # what the newest action was chosen at
 
     def __post_init__(self) -> None:
         rate, interval = self.target_rate, self.target_interval
@@ -114,7 +124,7 @@ class Agent:
         counts = "batch_size", "train_interval", "gradient_steps", "n_steps", "target_interval"
         for name in counts:
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise ValueError(f"expected a {name} of 1 or more, received {value}")
         self.learning_starts = max(self.warmup, self.batch_size, self.memory.window_length + 2)
         if self.memory.capacity < self.learning_starts:
@@ -140,11 +150,18 @@ class Agent:
         The policy is handed the values of the legal actions alone.
         """
         q_values = self.q_values(state)[legal]  # [legal]
-        chosen = self.policy.choose(q_values, self.env_step, self.rng)
+        self.policy_count = getattr(self, self.policy.per)
+        chosen = self.policy.choose(q_values, self.policy_count, self.rng)
         return int(legal[0].nonzero()[0][chosen]) if legal else chosen
 
     def observe(
-        self, observation: ArrayLike, action: int, reward: float, terminated: bool, *legal: Array
+        self,
+        observation: ArrayLike,
+        action: int,
+        reward: float,
+        terminated: bool,
+        *legal: Array,
+        truncated: bool = False,
     ) -> LearnResult | None:
         """Store one env step that began at `observation` [*observation], and learn when it is time.
 
@@ -153,11 +170,16 @@ class Agent:
         """
         self.memory.append(observation, action, reward, terminated, *legal)
         result = None
-        if self.env_step % self.train_interval == 0 and self.memory.size >= self.learning_starts:
+        if self.train_interval == "episode":
+            is_due = terminated or truncated
+        else:
+            is_due = self.env_step % self.train_interval == 0
+        if is_due and self.memory.size >= self.learning_starts:
             # All are drawn before the first is learned from: by the same priorities.
             batches = [self._sample() for _ in range(self.gradient_steps)]
             for batch in batches:
                 result = self.learn(batch)
+            self.learn_call += 1
         # Mnih 2015, algorithm 1, last line: every C steps reset Q^ = Q
         if self.target_interval and self.env_step % self.target_interval == 0:
             self.copy_to_target()

@@ -63,7 +63,9 @@ def train(
                 action = agent.select_action(window.push(observation), *legal)
                 next_observation, reward, terminated, truncated, info = env.step(action)
                 reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-                learned = agent.observe(observation, action, reward, terminated, *legal)
+                learned = agent.observe(
+                    *(observation, action, reward, terminated), *legal, truncated=truncated
+                )
                 observation, legal = next_observation, [info[key] for key in keys]
                 episode_return += reward
                 episode_step += 1

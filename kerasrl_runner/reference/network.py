@@ -135,7 +135,8 @@ class Network:
 
     parameters, gradient: [P] of `dtype` (float32 or float64); weights, weight_gradients: views of
     them, one a Keras weight, in Keras' order (kernel [I, O], bias [O], layer after layer). With
-    `dueling` ("avg", "max" or "naive") the last Dense has A + 1 units, V first.
+    `dueling` ("avg", "max" or "naive") the last Dense has A + 1 units, V first; without
+    `head_bias` it has a kernel alone.
     ValueError for a size below 1, an unknown activation, initializer, dueling kind or dtype.
     """
 
@@ -147,13 +148,14 @@ class Network:
         rng: np.random.Generator,
         *,
         dueling: str | None = None,
+        head_bias: bool = True,
         dtype: str = "float32",
     ) -> None:
         if dueling not in (None, *DUELING) or dtype not in ("float32", "float64"):
             raise ValueError(f"no such dueling kind or dtype: {dueling!r}, {dtype!r}")
         self.input_size, self.hidden, self.action_count = input_size, tuple(hidden), action_count
-        self.dueling, self.dtype = dueling, np.dtype(dtype)
-        layers = (*self.hidden, Dense(action_count + (dueling is not None)))
+        self.dueling, self.head_bias, self.dtype = dueling, head_bias, np.dtype(dtype)
+        layers = (*self.hidden, Dense(action_count + (dueling is not None), use_bias=head_bias))
         shapes, initializers = _weights_of(input_size, layers)
         self.parameters: Array = np.zeros(sum(map(math.prod, shapes)), dtype)  # [P]
         self.gradient: Array = np.zeros_like(self.parameters)  # [P]
@@ -206,7 +208,9 @@ class Network:
     def clone(self) -> Network:
         """A network of the same layers and equal, independent parameters."""
         sizes = (self.input_size, self.hidden, self.action_count, np.random.default_rng(0))
-        copy = Network(*sizes, dueling=self.dueling, dtype=self.dtype.name)
+        copy = Network(
+            *sizes, dueling=self.dueling, head_bias=self.head_bias, dtype=self.dtype.name
+        )
         copy.parameters[...] = self.parameters  # [P]
         return copy
 

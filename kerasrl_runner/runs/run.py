@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.engines import build_learner
-from kerasrl_runner.engines.learner import Learner, Listener, StepEvent
+from kerasrl_runner.engines.learner import EpisodeEvent, Learner, Listener, StepEvent
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import EVALUATION, TRAINING
@@ -106,6 +106,8 @@ class Run(Listener):
         self._evaluation_environment: KerasRLEnvironment | None = (
             build_environment(preset, seed, EVALUATION) if preset.evaluate.every_steps else None
         )
+        if self._evaluation_environment is not None:  # The engine chose what its agent sees.
+            self._evaluation_environment.encode = environment.encode
         self._evaluation: Evaluation | None = None
         self._clock = TrainingClock()
         self._listeners: list[Listener] = [self]
@@ -159,6 +161,15 @@ class Run(Listener):
     def on_step(self, event: StepEvent) -> None:
         if self._stopped:  # The signal may have come before the training began.
             self.learner.stop_training = True
+
+    def on_episode(self, event: EpisodeEvent) -> None:
+        if self._has_all_episodes:
+            self.learner.stop_training = True
+
+    @property
+    def _has_all_episodes(self) -> bool:
+        limit = self._settings.preset.fit.nb_episodes
+        return limit is not None and self.learner.episodes >= limit
 
     def _begin(self, before: RunRecord | None) -> None:
         """Put all in place; run.json comes last: a folder that has one has something to go on from.
@@ -265,11 +276,15 @@ class Run(Listener):
         learner, steps, evaluation = self.learner, self._settings.steps, self._evaluation
         # A resumed run may have been killed between its last checkpoint and its end.
         at_end = learner.env_steps >= steps or (evaluation is not None and evaluation.goal_reached)
+        at_end = at_end or self._has_all_episodes
         # What overflows shows in the loss or the Q values, which raise TrainingDiverged.
         with np.errstate(over="ignore", invalid="ignore"):
             if not at_end:
                 learner.train(steps, self._listeners)
-            if evaluation is not None and learner.env_steps == steps and not learner.interrupted:
+            at_end = learner.env_steps == steps
+            if self._has_all_episodes:
+                at_end, learner.stop_training = True, self._stopped  # it may evaluate once more
+            if evaluation is not None and at_end and not learner.interrupted:
                 evaluation.evaluate_last_step()
 
     def _stop(self) -> None:

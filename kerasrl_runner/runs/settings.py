@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasrl_runner.engines import DEFAULT_ENGINE, check_engine
+from kerasrl_runner.engines import DEFAULT_ENGINE, check_engine, check_trainable
 from kerasrl_runner.environments.seeds import check_seed
 from kerasrl_runner.errors import UsageError, whole_number
 from kerasrl_runner.preset import Preset
@@ -20,6 +20,7 @@ class RunSettings:
 
     Raises:
         UsageError: an unknown engine, or a number that no run can have.
+        PresetError: the engine trains no such preset.
     """
 
     preset: Preset
@@ -31,6 +32,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         check_engine(self.engine)
+        check_trainable(self.preset, self.engine)
         whole = {
             "steps": whole_number("--steps", self.steps),
             "seed": check_seed(self.seed),

@@ -181,13 +181,17 @@ def play_subject(
     check_rendering(preset, render_mode)
     environment = build_environment(preset, seed, TEST, render_mode)
     played: list[Episode] = []
+    # Playing needs no replay memory, and the training's may not fit this machine.
+    memory = preset.memory.model_copy(update={"limit": preset.memory.window_length + 2})
+    agent = preset.agent.model_copy(update={"nb_steps_warmup": 0, "batch_size": 1})
+    playing = preset.model_copy(update={"memory": memory, "agent": agent})
 
     def add_episode() -> None:
         if environment.terminated or environment.truncated:
             played.append(Episode.of(environment))
 
     with contextlib.closing(environment), contextlib.ExitStack() as stack:
-        player = build_learner(preset, seed, engine, environment)
+        player = build_learner(playing, seed, engine, environment)
         player.set_weights(subject.weights)
         environment.watchers.append(add_episode)
         if video_file:

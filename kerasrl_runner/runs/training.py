@@ -32,13 +32,14 @@ def fit(
     """Train a preset into a new run directory.
 
     Python's and NumPy's global random streams are afterwards as they were before. TensorFlow keeps
-    the seed and the number of threads (KERASRL_THREADS, else 1) that the training gave it.
+    the seed and the number of threads that the training gave it: KERASRL_THREADS, else all cores
+    for convolutions over screens and 1 for others.
 
     Args:
         preset: a shipped preset's name, a .toml file or a Preset.
         seed: seeds everything random.
         steps: env steps instead of the preset's `fit.nb_steps`.
-        engine: "compiled", "keras-rl" or "reference".
+        engine: "compiled", "keras-rl", "reference" or "qtable".
         run_dir: the run's own folder, new or empty; else a new one under runs/.
         initial_weights: a weights file to begin with, for the online and the target network.
         checkpoint_every: env steps between checkpoints, which are taken at ends of episodes;
@@ -134,7 +135,13 @@ def continue_run(
                 f"versions, or go on all the same by --other-versions (from Python "
                 f"other_versions=True)."
             )
-        return Run(settings, console).execute(directory, before=record)
+        run = Run(settings, console)
+        if run.learner.threads != record.threads:
+            console.say(
+                f"The run had TensorFlow's threads {record.threads}, and goes on with "
+                f"{run.learner.threads}: sums may round differently (KERASRL_THREADS)."
+            )
+        return run.execute(directory, before=record)
 
 
 def _nothing_left(directory: RunDirectory, record: RunRecord, settings: RunSettings) -> str | None:
@@ -149,6 +156,13 @@ def _nothing_left(directory: RunDirectory, record: RunRecord, settings: RunSetti
             f"trains no further. To train on, begin a new run with a higher goal and with its "
             f"weights: --set evaluate.stop_at_return=... --initial-weights "
             f"{directory.weights_file}"
+        )
+    limit = settings.preset.fit.nb_episodes
+    if limit is not None and record.episodes >= limit:
+        return (
+            f"The run {directory.path} is finished: it played the {limit} episodes of "
+            f"fit.nb_episodes. To train on, begin a new run with its weights: "
+            f"--initial-weights {directory.weights_file}"
         )
     if settings.steps == record.steps:
         return f"The run {directory.path} is finished; --steps trains it for more."

@@ -78,7 +78,7 @@ def _configure(
         is_flat = True
 
     add("InputLayer", INPUT_NAME, batch_input_shape=input_shape, dtype="float32")
-    for number, layer in enumerate(preset.model.layers):
+    for number, layer in enumerate(preset.layers):
         arguments = {"name": f"layer_{number}", **layer.arguments}
         if layer.name == "Flatten":
             flatten(arguments["name"])
@@ -90,7 +90,7 @@ def _configure(
             add("Dense", **{"activation": "linear", "use_bias": True, **arguments})
     if not is_flat:
         flatten(f"flatten_{len(layers) - 1}")
-    head: dict[str, Any] = {"activation": "linear", "use_bias": True}
+    head: dict[str, Any] = {"activation": "linear", "use_bias": preset.model is not None}
     if network.dueling and not is_foldable(network.dueling):
         head |= {"nb_actions": network.action_count, "dueling_type": network.dueling}
         add(DUELING_HEAD, Q_HEAD, **head)

@@ -24,6 +24,7 @@ from kerasrl_runner.keras_rl import (
     VendorDQNAgent,
     keras,
 )
+from kerasrl_runner.parts.policies import ExponentialAnnealedPolicy
 from kerasrl_runner.preset import load_preset
 from kerasrl_runner.vendor import rl_callbacks, rl_dqn, tf
 
@@ -103,11 +104,18 @@ def test_gradient_steps_are_updates_of_one_call():
     assert 8 * (160 // 8 - 2) <= learn_steps <= 8 * (160 // 8 + 1)
 
 
+WRAPS = ["plain", "annealed", "decaying"]
+
+
 def annealed(policy):
     return LinearAnnealedPolicy(policy, "eps", policy.eps, policy.eps, policy.eps, 1)
 
 
-@pytest.mark.parametrize("wrap", [lambda policy: policy, annealed], ids=["plain", "annealed"])
+def decaying(policy):
+    return ExponentialAnnealedPolicy(policy, "eps", policy.eps, policy.eps, policy.eps, 0.5)
+
+
+@pytest.mark.parametrize("wrap", [lambda policy: policy, annealed, decaying], ids=WRAPS)
 def test_a_random_action_asks_no_network(monkeypatch, wrap):
     agent = agent_of(policy=wrap(EpsGreedyQPolicy(eps=1.0)), nb_steps_warmup=1_000)
     monkeypatch.setattr(agent, "compute_q_values", pytest.fail)
@@ -125,7 +133,7 @@ class Masking(EpsGreedyQPolicy):
         return super().select_action(np.sort(q_values))
 
 
-@pytest.mark.parametrize("wrap", [lambda policy: policy, annealed], ids=["plain", "annealed"])
+@pytest.mark.parametrize("wrap", [lambda policy: policy, annealed, decaying], ids=WRAPS)
 def test_a_policy_of_ones_own_gets_an_array_of_its_own(wrap):
     policy = Masking(eps=0.0)
     agent = agent_of(policy=wrap(policy))
@@ -358,7 +366,8 @@ def test_what_a_script_changes_counts_from_the_next_update():
     agent.target_model_update = 30
     fitted(agent, 30)
     assert int(agent.optimizer.iterations) == updates + 60
-    assert agent._update.settings == (0.5, np.inf, False, None, 16, 2)
+    assert agent._update.settings[:5] == (np.inf, False, None, 16, 2)
+    assert set(np.unique(agent._update.batch.discounts)) <= {0.0, 0.5}  # gamma, where it goes on
 
 
 def test_a_preset_with_such_a_layer_names_the_other_engine():

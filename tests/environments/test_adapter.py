@@ -69,6 +69,25 @@ def test_the_return_is_the_environments_own_and_the_step_pays_the_scaled_reward(
     assert environment.episode_return == 0.0
 
 
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [
+        ({"terminates": 3}, -10.0),
+        ({"truncates": 3}, 51.0),
+        ({"terminates": 3, "truncates": 3}, -10.0),
+    ],
+)
+def test_the_agent_learns_from_clipped_rewards_a_terminal_one_in_its_place_and_then_scaled(
+    end: dict[str, int], last: float
+) -> None:
+    environment = _adapted(
+        "Trail", end, reward_clip=(101.5, 102.0), terminal_reward=-20.0, reward_scale=0.5
+    )
+    environment.reset()
+    assert [environment.step(0)[1] for _ in range(3)] == [50.75, 51.0, last]
+    assert environment.episode_return == 101.0 + 102.0 + 103.0  # the environment's own
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 def test_rewards_are_numbers_that_the_loop_adds_up_in_float64(shape: tuple[int, ...]) -> None:
     environment = _adapted("Rewards", {"rewards": (1, 2), "shape": shape})

@@ -9,6 +9,7 @@ from pathlib import Path
 import gymnasium
 import pygame
 import pytest
+from commands import python
 
 from kerasrl_runner.environments.adapter import as_keras_rl
 from kerasrl_runner.environments.make import build_environment, check_rendering, make_environment
@@ -21,6 +22,46 @@ from kerasrl_runner.preset.schema import Env
 def test_an_unknown_id_suggests_the_nearest() -> None:
     with pytest.raises(PresetError, match=r'env\.id: .*Did you mean "CartPole-v1"\?'):
         make_environment(Env(id="CartPol-v1"))
+
+
+# A package that is not there, the environment that is asked for, and what the answer names.
+MISSING = [
+    ("ale_py", "ale_py:ALE/Pong-v5", "[]", "kerasrl-runner[atari]"),
+    ("ale_py", "ALE/Pong-v5", "[]", "ale_py:ALE/Pong-v5 of a module"),
+    ("ale_py", "ALE/Pong-v5", "[]", "kerasrl-runner[atari]"),
+    ("cv2", "ale_py:ALE/Pong-v5", '[{"gymnasium.wrappers:AtariPreprocessing" = {}}]',
+     "kerasrl-runner[atari]"),
+    ("Box2D", "LunarLander-v3", "[]", "kerasrl-runner[box2d]"),
+    ("minatar", "kerasrl_runner.environments.minatar:MinAtar/Breakout-v1", "[]",
+     "kerasrl-runner[minatar]"),
+    ("minatar", "MinAtar/Breakout-v1", "[]", "kerasrl_runner.environments.minatar:MinAtar/Break"),
+]  # fmt: skip
+ASK = """
+import sys
+from kerasrl_runner.environments.make import make_environment
+from kerasrl_runner.errors import RunnerError
+from kerasrl_runner.preset import load_preset
+for package, name, wrappers, _ in {cases!r}:
+    sys.modules[package] = None  # as if it were not installed
+    try:
+        preset = load_preset("cartpole", ["env.id=" + name, "env.wrappers=" + wrappers])
+        make_environment(preset.env)
+    except RunnerError as error:
+        print(error)
+    del sys.modules[package]
+    sys.modules.pop("ale_py", None)
+"""
+
+
+def test_a_missing_package_is_answered_with_the_extra_to_install(tmp_path: Path) -> None:
+    answers = python(ASK.format(cases=MISSING), tmp_path).splitlines()
+    found = [case[-1] in answer for case, answer in zip(MISSING, answers, strict=True)]
+    assert all(found), answers
+
+
+def test_a_version_that_is_gone_names_the_one_that_is_there() -> None:
+    with pytest.raises(PresetError, match=r"v2 .* is deprecated.*use `LunarLander-v3` instead"):
+        make_environment(Env(id="LunarLander-v2"))
 
 
 @pytest.mark.parametrize("name", ["no_such_module:Thing-v0", "CartPole-v99", "LunarLander-v2"])
@@ -39,6 +80,17 @@ def test_kwargs_reach_the_environment() -> None:
     env = make_environment(Env(id="FrozenLake-v1", kwargs={"is_slippery": False}))
     env.reset(seed=0)
     assert env.step(2)[0] == 1  # right, without slipping
+
+
+def test_a_presets_rewards_are_clipped_replaced_and_scaled() -> None:
+    shaped = {"reward_clip": [0.0, 0.5], "terminal_reward": -20.0, "reward_scale": 0.1}
+    environment = build_environment(load_preset("cartpole", sections={"env": shaped}), 0, TRAINING)
+    environment.reset()
+    rewards = [environment.step(0)[1]]
+    while not environment.terminated:
+        rewards.append(environment.step(0)[1])
+    assert rewards == [0.05] * (len(rewards) - 1) + [-2.0]
+    assert environment.episode_return == len(rewards)
 
 
 STACKED = '{"gymnasium.wrappers:FrameStackObservation" = {stack_size = 3}}'

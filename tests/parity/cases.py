@@ -117,7 +117,13 @@ def priorities_of(case: Case) -> Priorities | None:
     return Priorities(CAPACITY, case.window_length, 0.6, 0.4, 400) if case.prioritized else None
 
 
-def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: object):
+def agent_of(
+    case: Case,
+    agent_class: type,
+    gamma: float = GAMMA,
+    batch_size: int = BATCH_SIZE,
+    **arguments: object,
+):
     """An agent with a network, a memory and an optimizer that are equal for equal cases."""
     keras.utils.set_random_seed(7)
     hidden = [keras.layers.Dense(16, activation="relu") for _ in range(2)]
@@ -128,7 +134,7 @@ def agent_of(case: Case, agent_class: type, gamma: float = GAMMA, **arguments: o
         nb_actions=ACTIONS,
         memory=SequentialMemory(CAPACITY, case.window_length, generator=np.random.default_rng(3)),
         gamma=gamma,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         nb_steps_warmup=STORED_FIRST,
         target_model_update=TARGET_RATE if case.soft else TARGET_INTERVAL,
         delta_clip=DELTA_CLIP if case.huber else math.inf,

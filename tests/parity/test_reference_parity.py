@@ -84,8 +84,7 @@ def difference(ours: Outcome, theirs: Outcome) -> float:
     )
 
 
-def assert_same(case: Case) -> None:
-    ours, theirs = reference(case), compiled(case)
+def assert_same(ours: Outcome, theirs: Outcome) -> None:
     assert difference(ours, theirs) <= TOLERANCE
     np.testing.assert_allclose(ours.losses, theirs.losses, rtol=TOLERANCE, atol=TOLERANCE)
     assert ours.memory_generator == theirs.memory_generator
@@ -93,7 +92,7 @@ def assert_same(case: Case) -> None:
 
 @pytest.mark.parametrize("case", [*(GRID[i] for i in PAIRS), *OTHERS], ids=lambda case: case.name)
 def test_equal_weights_after_200_updates_in_a_row(case):
-    assert_same(case)
+    assert_same(reference(case), compiled(case))
 
 
 def test_several_updates_of_one_call_draw_by_the_priorities_before_them():
@@ -109,7 +108,37 @@ def test_several_updates_of_one_call_draw_by_the_priorities_before_them():
     "case", [c for i, c in enumerate(GRID) if i not in PAIRS], ids=lambda case: case.name
 )
 def test_equal_weights_over_the_rest_of_the_grid(case):
-    assert_same(case)
+    assert_same(reference(case), compiled(case))
+
+
+class WithoutTarget(Agent):
+    """Its target network is the online one, the same object."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.target_network = self.online_network
+
+
+ONE, EPISODE = {"batch_size": 1}, {"train_interval": "episode", "batch_size": 4}
+NAIVE = {"agent_class": WithoutTarget, "target_rate": None, "target_interval": 1}
+# What is changed in the reference and in compiled.
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "batches of one": (ONE, ONE),
+    "once an episode": (EPISODE, EPISODE),
+    "no target network": (
+        {"target_rate": 1.0, "target_interval": None},
+        {"target_network": False},
+    ),
+    "naively without one": (NAIVE, {"target_network": False}),
+}
+
+
+@pytest.mark.parametrize("case", [SOFT, HARD], ids=lambda case: case.name)
+@pytest.mark.parametrize("rule", RULES)
+def test_equal_weights_by_other_rules_of_learning(rule, case):
+    ours, theirs = RULES[rule]
+    assert_same(reference(case, **ours), compiled(case, **theirs))
+    assert difference(reference(case, **ours), compiled(case)) > MISTAKE
 
 
 def test_all_pairs_of_settings_and_all_optimizers_occur_in_the_fast_cases():

@@ -16,6 +16,7 @@ from commands import REPOSITORY, child_environment
 
 from kerasrl_runner.engines import ENGINES
 
+NETWORKS = [engine for engine in ENGINES if engine != "qtable"]  # three, and three pairs of them
 STUDY = REPOSITORY / "benchmarks" / "comparison.py"
 
 
@@ -54,4 +55,4 @@ def test_the_fast_engines_solve_cartpole_on_three_seeds(tmp_path):
 @pytest.mark.timeout(6_000)
 def test_scores_of_all_engines_over_ten_seeds_are_equivalent(tmp_path):
     tables = studied(tmp_path / "rows.jsonl", "--seeds", 0, 10, "--presets", "cartpole")
-    assert tables.count("| yes |") == len(ENGINES)
+    assert tables.count("| yes |") == len(NETWORKS)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agents.support import constant, make_agent
+from agents.support import AfterEachStep, constant, make_agent
 
+from kerasrl_runner.environments.adapter import as_keras_rl
 from kerasrl_runner.keras_rl import (
     BoltzmannGumbelQPolicy,
     BoltzmannQPolicy,
@@ -16,7 +17,11 @@ from kerasrl_runner.keras_rl import (
     LinearAnnealedPolicy,
     MaxBoltzmannQPolicy,
 )
-from kerasrl_runner.parts.policies import boltzmann_probabilities, exploration
+from kerasrl_runner.parts.policies import (
+    ExponentialAnnealedPolicy,
+    boltzmann_probabilities,
+    exploration,
+)
 
 CLIP = (-500.0, 500.0)
 
@@ -62,6 +67,12 @@ def _annealed(inner: Any, attribute: str) -> Any:
     )
 
 
+def _decaying(inner: Any, attribute: str, per: str = "env_step") -> Any:
+    return ExponentialAnnealedPolicy(
+        inner, attribute, value_max=1.0, value_min=0.2, value_test=0.1, factor=0.5, per=per
+    )
+
+
 @pytest.fixture(scope="module")
 def agent() -> Any:
     return make_agent()
@@ -79,6 +90,8 @@ def agent() -> Any:
         _annealed(BoltzmannQPolicy(), "tau"),
         _annealed(MaxBoltzmannQPolicy(), "eps"),
         _annealed(BoltzmannGumbelQPolicy(), "C"),
+        _decaying(BoltzmannQPolicy(), "tau", "learn_call"),
+        _decaying(BoltzmannGumbelQPolicy(), "C", "episode"),
     ],
 )
 def test_every_policy_acts_in_a_real_agent_through_two_fits(policy: Any, agent: Any) -> None:
@@ -101,6 +114,31 @@ def test_annealing_falls_linearly_and_stays_at_its_minimum(agent: Any) -> None:
     assert values == pytest.approx([1.0, 0.8, 0.6, 0.2, 0.2])
     agent.training = False
     assert policy.get_current_value() == 0.1
+
+
+def test_decay_multiplies_by_its_factor_and_stays_at_its_minimum(agent: Any) -> None:
+    policy = agent.policy = _decaying(EpsGreedyQPolicy(), "eps")
+    agent.training = True
+    values = []
+    for step in (0, 1, 2, 3, 10**9):
+        agent.step = step
+        values.append(policy.get_current_value())
+    assert values == [1.0, 0.5, 0.25, 0.2, 0.2]
+    agent.training = False
+    assert policy.get_current_value() == 0.1
+
+
+def test_learn_calls_and_episodes_are_counted_over_two_fits() -> None:
+    agent, environment = make_agent(train_interval=2), as_keras_rl(constant())
+    seen: list[tuple[int, ...]] = []
+    note = AfterEachStep(
+        lambda a: seen.append(tuple(map(a.count_of, ("env_step", "learn_call", "episode"))))
+    )
+    for steps in (11, 4):
+        agent.fit(environment, steps, callbacks=[note], verbose=0, nb_max_episode_steps=5)
+    # Six entries are there after the first episode's last observation; the third is cut.
+    assert seen[4:8] == [(4, 0, 0), (5, 0, 1), (6, 1, 1), (7, 1, 1)]
+    assert seen[10:] == [(10, 3, 2), (11, 3, 3), (12, 4, 3), (13, 4, 3), (14, 5, 3)]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,23 @@ REFUSED: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 
+DECAYING = ANNEALED.replace("Linear", "Exponential").replace("nb_steps = 100", "factor = {factor}")
+REFUSED += [
+    (
+        START + DECAYING.format(inner="BoltzmannQPolicy", attr="eps", factor=0.5),
+        ('attr = "eps" is nothing that BoltzmannQPolicy could anneal', "expected tau"),
+    ),
+    *(
+        (START + DECAYING.format(inner="EpsGreedyQPolicy", attr="eps", factor=factor), (words,))
+        for factor, words in (
+            (0.0, "ExponentialAnnealedPolicy.factor: expected greater than 0, received 0.0"),
+            (1.01, "factor: expected less than or equal to 1, received 1.01"),
+            ('0.5\nper = "step"', "per: expected 'env_step', 'learn_call' or 'episode'"),
+        )
+    ),
+]
+
+
 @pytest.mark.parametrize(("text", "words"), REFUSED, ids=[words[-1] for _, words in REFUSED])
 def test_a_part_that_does_not_exist_or_fit_is_refused_in_words(write_preset, text, words):
     with pytest.raises(PresetError) as error:
@@ -117,6 +134,12 @@ def test_any_number_of_a_policy_can_be_annealed(write_preset, inner, attr):
     assert name == "LinearAnnealedPolicy"
     assert annealed.inner_policy.chosen[0] == inner
     assert annealed.attr == attr
+
+
+def test_decay_counts_env_steps_where_nothing_else_is_said(write_preset):
+    text = DECAYING.format(inner="EpsGreedyQPolicy", attr="eps", factor=1.0)
+    name, decaying = load_preset(write_preset(text)).policy.chosen
+    assert (name, decaying.factor, decaying.per) == ("ExponentialAnnealedPolicy", 1.0, "env_step")
 
 
 def test_a_learning_rate_may_be_a_schedule(write_preset):

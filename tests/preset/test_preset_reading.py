@@ -70,8 +70,8 @@ def test_an_unknown_key_names_line_nearest_and_known_keys(write_preset):
     assert str(error.value) == (
         f'{path}, line 9: agent.batchsize: unknown key. Did you mean "batch_size"? Known here: '
         "gamma, batch_size, nb_steps_warmup, train_interval, gradient_steps, "
-        "n_steps, target_model_update, delta_clip, enable_double_dqn, enable_dueling_network, "
-        "dueling_type."
+        "n_steps, target_model_update, target_network, delta_clip, enable_double_dqn, "
+        "enable_dueling_network, dueling_type, learning_rate."
     )
 
 
@@ -229,10 +229,12 @@ def test_the_classic_walk_through_exactly():
         "gradient_steps": 1,
         "n_steps": 1,
         "target_model_update": 1e-2,
+        "target_network": True,
         "delta_clip": float("inf"),
         "enable_double_dqn": False,
         "enable_dueling_network": False,
         "dueling_type": "avg",
+        "learning_rate": None,
     }
     assert preset.optimizer.chosen == ("Adam", {"learning_rate": 1e-3})
     assert (preset.fit.nb_steps, preset.test.nb_episodes) == (5_000, 5)

@@ -171,6 +171,26 @@ def test_learning_starts_at_warmup_batch_and_window() -> None:
     assert feed(make_agent(), 15, end=2) == [0] * 13 + [1, 2]
 
 
+def test_once_an_episode_learns_at_its_last_step_of_either_kind() -> None:
+    agent = make_agent(train_interval="episode", gradient_steps=3, warmup=0, batch_size=1)
+    done = []
+    for terminated, truncated in ((False, False), (False, False), (True, False), (False, True)):
+        agent.observe(np.zeros(4), 0, 1.0, terminated, truncated=truncated)
+        done.append((agent.learn_step, agent.learn_call))
+    assert done == [(0, 0), (0, 0), (3, 1), (6, 2)]
+
+
+def test_a_policy_is_asked_at_the_count_that_it_is_of() -> None:
+    counts: dict[Any, int] = {"env_step": 40, "learn_call": 30, "episode": 20}
+    agent = make_agent()
+    vars(agent).update(counts)
+    for per, count in counts.items():
+        asked: list[int] = []
+        agent.policy = EpsilonGreedy(lambda seen, asked=asked: asked.append(seen) or 0.0, per)
+        agent.select_action(np.zeros((1, 4)))
+        assert asked == [agent.policy_count] == [count]
+
+
 def test_train_interval_and_gradient_steps() -> None:
     done = feed(make_agent(train_interval=4, gradient_steps=3), 26)
     assert done == [0] * 20 + [3] * 4 + [6] * 2

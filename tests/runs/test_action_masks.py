@@ -96,7 +96,7 @@ def test_what_is_legal_is_explored_evenly_and_played_by_its_value(engine):
 
 @EACH_ENGINE
 def test_every_observation_is_remembered_with_what_was_legal_there(engine):
-    """Also the last one of an episode that a time limit or the run's end cuts."""
+    """Also the last one of an episode that a time limit or the end of the run cuts."""
     cut = {**MASKED, "max_episode_steps": 2}
     learner = learner_of(engine, cut, agent={"nb_steps_warmup": 100})
     learner.train(7, [])

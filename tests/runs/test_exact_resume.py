@@ -61,13 +61,43 @@ SETTINGS: dict[str, dict[str, Any]] = {
             {"Dropout": {"rate": 0.2}},
         ],
     },
+    "a table": {"agent.nb_steps_warmup": None},
+    "decay per replay, one an episode, batches of one, no target network": {
+        "policy.ExponentialAnnealedPolicy": {
+            "inner_policy": {"EpsGreedyQPolicy": {}},
+            "attr": "eps",
+            "value_max": 1.0,
+            "value_min": 0.01,
+            "value_test": 0.0,
+            "factor": 0.9,
+            "per": "learn_call",
+        },
+        "agent.train_interval": "episode",
+        "agent.batch_size": 1,
+        "agent.target_network": False,
+        "env.terminal_reward": -5.0,
+    },
+    "a game of MinAtar, a wrapper that draws": {
+        "env.id": "kerasrl_runner.environments.minatar:MinAtar/Breakout-v1",
+        "env.wrappers": [
+            {"gymnasium.wrappers:StickyAction": {"repeat_action_probability": 0.2}},
+        ],
+        "env.observation_scale": 1.0,
+        "model.layers": [
+            {"Reshape": {"target_shape": [10, 10, 4]}},
+            {"Conv2D": {"filters": 4, "kernel_size": 3, "activation": "relu"}},
+        ],
+    },
 }
+PRESETS = {"qtable": "frozenlake-table"}
 # The reference engine has no such layers; keras-rl updates once at a time, draws all transitions
 # alike and looks one step ahead, and its Dropout draws from a random stream inside TensorFlow's
 # graph, which nothing outside can keep.
 CANNOT = {
+    *((engine, "a table") for engine in ("compiled", "keras-rl", "reference")),
     ("reference", "Gumbel, Dropout, BatchNormalization"),
     ("keras-rl", "legal actions"),
+    ("reference", "a game of MinAtar, a wrapper that draws"),
     ("keras-rl", "Gumbel, Dropout, BatchNormalization"),
     ("keras-rl", "prioritized, three steps, two updates, a memory that wraps"),
     ("keras-rl", "dueling, MSE, annealed epsilon, several updates"),
@@ -84,19 +114,20 @@ GROUPS = [
     ("compiled", [name for name in settings_of("compiled") if name not in SLOW_IN_COMPILED]),
     pytest.param(("compiled", SLOW_IN_COMPILED), marks=pytest.mark.slow),
     ("reference", settings_of("reference")),
+    ("qtable", ["a table"]),
     ("keras-rl", ["as shipped"]),
     pytest.param(("keras-rl", settings_of("keras-rl")[1:]), marks=pytest.mark.slow),
 ]
 
 
 def options(settings: dict[str, Any]) -> list[str]:
-    chosen = {**BASE, **settings}
+    chosen = {key: value for key, value in {**BASE, **settings}.items() if value is not None}
     return [part for key, value in chosen.items() for part in ("--set", f"{key}={_toml(value)}")]
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
     return (
         "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
     )
@@ -107,7 +138,7 @@ def jobs_of(engine: str, names: list[str]) -> Iterator[dict[str, Any]]:
     end and goes on to as many steps as the whole one."""
     for number, name in enumerate(names):
         begin = ["fit", "--quiet", "--engine", engine, "--seed", "3", "--checkpoint-every", "60"]
-        begin += options(SETTINGS[name])
+        begin += [*options(SETTINGS[name]), "--preset", PRESETS.get(engine, "cartpole")]
         go_on = ["fit", "--quiet", "--resume", f"{number}-cut"]
         yield {"arguments": [*begin, "--run-dir", f"{number}-whole", "--steps", str(STEPS)]}
         cut = [*begin, "--run-dir", f"{number}-cut", "--steps", "500"]

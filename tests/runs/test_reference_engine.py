@@ -15,7 +15,10 @@ from kerasrl_runner.weights.configuration import check_same_network
 from kerasrl_runner.weights.file import read_weights
 from kerasrl_runner.weights.reference_weights import reference_weights, set_reference_weights
 
-SHIPPED = ("cartpole", "cartpole-kerasrl")
+SHIPPED = (
+    "cartpole", "cartpole-kerasrl", "cartpole-kerasrl-deep", "cartpole-minidqn",
+    "cartpole-minidqn-2017", "mountaincar-tutorial",
+)  # fmt: skip
 ANNEALED = {"attr": "eps", "value_max": 1.0, "value_min": 0.1, "value_test": 0.0, "nb_steps": 10}
 
 

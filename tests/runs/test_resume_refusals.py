@@ -35,6 +35,7 @@ def finished(tmp_path_factory) -> Path:
 
     fit("run")
     fit("at-goal", evaluate={"every_steps": 100, "episodes": 2, "stop_at_return": GOAL})
+    fit("played", fit={"nb_episodes": 3})
     fit("evaluated", evaluate={"every_steps": 100, "episodes": 2})
     fit("other", model={"layers": [{"Dense": {"units": 3}}]})
     return folder
@@ -121,6 +122,16 @@ def test_a_run_at_its_goal_says_what_would_change_it_and_trains_nothing(copy, in
             outcome.stdout
         )
         assert "--steps trains it for more" not in outcome.stdout
+    assert content(copy) == before
+
+
+def test_a_run_with_all_its_episodes_says_what_would_train_on_and_trains_nothing(copy, invoke):
+    before = content(copy)
+    for steps in ((), ("--steps", "400")):
+        outcome = invoke("fit", "--resume", "played", *steps)
+        assert outcome.code == 0
+        assert "it played the 3 episodes of fit.nb_episodes" in outcome.stdout
+        assert "--initial-weights played/weights.h5" in outcome.stdout
     assert content(copy) == before
 
 

@@ -189,6 +189,18 @@ def test_gradient_steps_of_one_call_equal_single_calls(extra):
     assert distance(target_2, target) < 1e-12
 
 
+def test_a_soft_rate_of_one_is_no_target_network():
+    update, online, target = compiled(mlp, adam()(), gradient_steps=3)
+    update.configure(update.settings._replace(soft_rate=1.0))
+    rng, alone = np.random.default_rng(0), mlp()
+    naive = NaiveUpdate(alone, alone, adam()(), **settings(target_model_update=1))
+    data = [transitions(rng) for _ in range(12)]
+    expected = [naive(*one) for one in data]
+    np.testing.assert_allclose(learn(update, data), expected, rtol=1e-9)
+    assert distance(online, alone) < TOLERANCE
+    assert distance(target, online) == 0
+
+
 def test_frames_stay_bytes():
     shape = (10, 10, 2)
     update, online, target = compiled(
