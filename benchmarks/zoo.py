@@ -10,8 +10,9 @@ thread; then the best and the last weights play 100 greedy episodes of the test 
 neither training nor evaluation ever plays. A seed's row is written when it is done, and rows that
 the file holds are not measured again: an interrupted study goes on.
 
-The goal is the return at which Gymnasium calls the environment solved. It is reached at the first
-periodic evaluation with that mean; the seconds until then are that part of the training's.
+The goal is the return at which Gymnasium calls the environment solved: how many seeds' scores reach
+it, and after how many env steps the first periodic evaluation did; the seconds until then are that
+part of the training's.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ INTRODUCTION = """\
 of one thread; its best weights (or the last, where a preset keeps no best) played 100 greedy
 episodes of the test stream. IQM is the mean of the middle half of the seeds, with the 95% interval
 of a percentile bootstrap; env steps and seconds are medians. The goal is the mean return at which
-Gymnasium calls the environment solved, in a periodic evaluation; the seconds until then are that
-part of the training's. RL Baselines3 Zoo publishes one run each, CleanRL three seeds of 500,000
-env steps. `kerasrl-run presets list` shows the scores.
+Gymnasium calls the environment solved: how many seeds' scores reach it, and after how many env
+steps the first periodic evaluation did; the seconds until then are that part of the training's. RL
+Baselines3 Zoo publishes one run each, CleanRL three seeds of 500,000 env steps. `kerasrl-run
+presets list` shows the scores.
 """
 VARIANTS: dict[str, dict[str, Any]] = {
     "single": {"agent": {"enable_double_dqn": False}},  # both tasks' presets have Double DQN
@@ -175,7 +177,7 @@ def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "env_steps": int(np.median([row["env_steps"] for row in rows])),
         "seconds": round(float(np.median([row["seconds"] for row in rows])), 1),
         "goal": rows[0]["goal"],
-        "reached": len(hits),
+        "reached": sum(row["goal"] is not None and row[kept] >= row["goal"] for row in rows),
         "steps_to_goal": int(np.median(hits)) if hits else None,
         "seconds_to_goal": round(float(np.median(seconds)), 1) if seconds else None,
         "date": max(row["date"] for row in rows),
@@ -199,7 +201,7 @@ def tables(summaries: dict[str, dict[str, Any]]) -> str:
     for name, s in summaries.items():
         zoo, cleanrl = PUBLISHED.get(s["task"], ("–", "–"))
         goal = f"{s['reached']} of {s['seeds']} ({s['goal']:g})" if s["goal"] else "–"
-        soon = f"{s['steps_to_goal']:,}, {s['seconds_to_goal']}" if s["reached"] else "–"
+        soon = f"{s['steps_to_goal']:,}, {s['seconds_to_goal']}" if s["steps_to_goal"] else "–"
         lines.append(
             f"| `{name}` | {s['engine']} | {s['seeds']} | {show(s['score'])}, {s['worst']:.1f} | "
             f"{show(s['final'])} | {s['env_steps']:,} | {s['seconds']} | {goal} | {soon} | {zoo} | "

@@ -32,7 +32,7 @@ def list_presets() -> None:
                 "preset": name,
                 "task": preset.env.id.rpartition(":")[2],
                 "network": _describe_network(preset),
-                "env_steps": preset.fit.nb_steps,
+                "budget": _describe_budget(preset),
                 "score": _describe_score(scores.get(name)),
                 "": preset.description,
             }
@@ -48,6 +48,12 @@ def _describe_network(preset: Preset) -> str:
     arguments = [layer.arguments for layer in preset.layers]
     widths = [found.get("units", found.get("filters")) for found in arguments]
     return "-".join(str(width) for width in widths if width is not None)
+
+
+def _describe_budget(preset: Preset) -> str:
+    if preset.fit.nb_episodes is not None:
+        return f"{preset.fit.nb_episodes:,} episodes"
+    return f"{preset.fit.nb_steps:,} steps"
 
 
 def _describe_score(measured: dict[str, Any] | None) -> str | None:

@@ -30,7 +30,7 @@ def test_presets_are_listed_with_task_network_budget_and_measured_score(invoke):
     outcome = invoke("presets", "list")
     assert (outcome.code, outcome.stderr) == (0, "")
     title, *lines = outcome.stdout.splitlines()
-    assert title.split() == ["preset", "task", "network", "env", "steps", "score"]
+    assert title.split() == ["preset", "task", "network", "budget", "score"]
     assert [line.split()[0] for line in lines] == list(known_presets())
     scores = json.loads((shipped_folder("weights") / "scores.json").read_text())
     assert set(scores) - set(known_presets()) == {name for name in scores if "+" in name}
@@ -38,7 +38,11 @@ def test_presets_are_listed_with_task_network_budget_and_measured_score(invoke):
         preset = load_preset(name)
         assert line.endswith(preset.description)
         assert preset.env.id.rpartition(":")[2] in line
-        assert f" {preset.fit.nb_steps} " in line
+        episodes = preset.fit.nb_episodes
+        assert (
+            f" {f'{episodes:,} episodes' if episodes else f'{preset.fit.nb_steps:,} steps'} "
+            in line
+        )
         if name in scores:
             mean, low, high = scores[name]["score"]
             assert f"{mean:g} ({low:g} to {high:g}), {scores[name]['seeds']} seeds" in line
