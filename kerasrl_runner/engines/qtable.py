@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasrl_runner.engines.learner import TrainingState
-from kerasrl_runner.engines.reference import ReferenceLearner
+from kerasrl_runner.engines.reference import NumpyLearner
 from kerasrl_runner.engines.reference_agent import build_policy
 from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.observations import build_indexer
@@ -21,8 +21,6 @@ from kerasrl_runner.preset.schema import Preset
 from kerasrl_runner.reference.agent import Policy, choose_legal
 from kerasrl_runner.reference.network import Network
 from kerasrl_runner.reference.replay import ReplayMemory
-from kerasrl_runner.weights.file import WeightsFile
-from kerasrl_runner.weights.reference_weights import set_reference_weights
 
 MOST_VALUES = 1 << 27  # half a GiB, the most weights of a network too
 
@@ -101,18 +99,15 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
     return QTableLearner(preset, environment, agent)
 
 
-class QTableLearner(ReferenceLearner):
+class QTableLearner(NumpyLearner):
     """A QTable in the project's environment, which it sees as rows of the table."""
 
-    agent: QTable  # type: ignore[assignment]
+    agent: QTable
 
     def __init__(self, preset: Preset, environment: KerasRLEnvironment, agent: QTable) -> None:
-        super().__init__(preset, environment, agent)  # type: ignore[arg-type]
+        super().__init__(preset, environment, agent)
         # From here on: a one-hot vector a step would take longer than all else.
         environment.encode = build_indexer(environment.observation_space)
-
-    def set_weights(self, weights: WeightsFile) -> None:
-        set_reference_weights(self._preset, self._observation_shape, self.agent.network, weights)
 
     def state(self) -> TrainingState:
         rng = self.agent.rng.bit_generator.state

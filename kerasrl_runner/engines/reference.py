@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import math
 from collections.abc import Sequence
@@ -29,12 +30,10 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
     return ReferenceLearner(preset, environment, build_agent(preset, environment, seed))
 
 
-class ReferenceLearner(Learner):
-    """reference.agent.Agent in the project's environment."""
+class NumpyLearner(Learner):
+    """What the engines without TensorFlow share: they differ in how an agent learns and is kept."""
 
-    agent: Agent
-
-    def __init__(self, preset: Preset, environment: KerasRLEnvironment, agent: Agent) -> None:
+    def __init__(self, preset: Preset, environment: KerasRLEnvironment, agent: Any) -> None:
         super().__init__(environment, agent)
         self.threads = {}
         self.stop_training = False
@@ -78,6 +77,19 @@ class ReferenceLearner(Learner):
 
     def set_weights(self, weights: WeightsFile) -> None:
         set_reference_weights(self._preset, self._observation_shape, self.agent.network, weights)
+
+    @abc.abstractmethod
+    def _train(self, env_steps: int) -> None:
+        """Train until `env_steps` env steps in all were done, or `stop_training`."""
+
+
+class ReferenceLearner(NumpyLearner):
+    """reference.agent.Agent in the project's environment."""
+
+    agent: Agent
+
+    def set_weights(self, weights: WeightsFile) -> None:
+        super().set_weights(weights)
         self.agent.copy_to_target()
 
     def state(self) -> TrainingState:
