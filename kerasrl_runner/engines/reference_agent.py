@@ -129,7 +129,10 @@ def build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> Referenc
     """`annealed`: schedules of the policy's arguments that an outer policy anneals."""
     name, settings = policy.chosen
     if name not in _POLICIES:
-        raise _refusal(f"policy: {name}", f"it has {', '.join(_POLICIES)}")
+        raise PresetError(
+            f"policy: {name}: the engines reference and qtable have {', '.join(_POLICIES)}. Use "
+            f"one of these or, for a network, --engine compiled."
+        )
     constants = {key: constant(value) for key, value in settings if isinstance(value, float)}
     return _POLICIES[name](settings, constants | annealed)
 
