@@ -10,7 +10,6 @@ import pytest
 
 from kerasrl_runner.engines import build_learner
 from kerasrl_runner.engines.learner import EpisodeEvent, Learner, Listener, StepEvent
-from kerasrl_runner.errors import PresetError
 from kerasrl_runner.preset.schema import Preset
 
 DQN = ("compiled", "keras-rl", "reference")
@@ -165,8 +164,3 @@ def test_without_a_target_network_the_targets_are_the_online_networks(
             np.testing.assert_array_equal(arrays[name.replace("online", "target")], arrays[name])
         seen.append(np.concatenate([arrays[name].ravel() for name in online]))
     assert len({array.tobytes() for array in seen}) > 8  # it learned meanwhile
-
-
-def test_several_updates_a_call_are_more_than_keras_rl_has() -> None:
-    with pytest.raises(PresetError, match=r"agent\.gradient_steps: .* Use --engine compiled"):
-        learner_of("keras-rl", agent={"gradient_steps": 2, "batch_size": 1})

@@ -14,7 +14,6 @@ from kerasrl_runner.engines.greedy import play
 from kerasrl_runner.engines.learner import Listener
 from kerasrl_runner.environments.make import build_environment
 from kerasrl_runner.environments.seeds import TRAINING
-from kerasrl_runner.errors import PresetError
 from kerasrl_runner.preset import load_preset
 
 BETTING = REPOSITORY / "examples" / "betting.toml"
@@ -146,11 +145,6 @@ def test_the_maximum_of_a_target_goes_over_legal_actions_alone(engine, double, g
     losses = Losses()
     learner.train(5, [losses])
     assert losses.seen == pytest.approx([2.0])
-
-
-def test_keras_rl_refuses_by_name():
-    with pytest.raises(PresetError, match=r"env\.action_mask: .* --engine compiled or reference"):
-        learner_of("keras-rl", MASKED)
 
 
 def test_taxi_is_learned_and_nothing_illegal_played_on_the_way():

@@ -146,6 +146,7 @@ def test_a_memory_beyond_this_machine_is_refused(engine, priority):
         ("agent", {"gradient_steps": 2}, "agent.gradient_steps"),
         ("agent", {"n_steps": 3}, "agent.n_steps"),
         ("memory", {"priority": {}}, "memory.priority"),
+        ("env", {"action_mask": True}, "env.action_mask"),
     ],
 )
 def test_what_keras_rl_does_not_have_is_refused_with_engines_that_do(section, values, key):
