@@ -295,8 +295,8 @@ class CompiledDQNAgent(BaseDQNAgent):
         return self.target_network and interval >= 1 and self.step % interval == 0
 
     def _learn(self) -> list[float]:
-        ahead = {"n_steps": self.n_steps, "gamma": self.gamma} if self.n_steps > 1 else {}
-        drawn = self.memory.sample_batch(self.gradient_steps * self.batch_size, **ahead)
+        count = self.gradient_steps * self.batch_size
+        drawn = self.memory.sample_batch(count, n_steps=self.n_steps, gamma=self.gamma)
         states = self.process_state_batch(drawn.state)  # [K * B, W, *observation]
         next_states = self.process_state_batch(drawn.next_state)  # [K * B, W, *observation]
         update = self._current_update() or self._build_update(states)
