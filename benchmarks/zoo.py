@@ -44,11 +44,13 @@ steps the first periodic evaluation did; the seconds until then are that part of
 Baselines3 Zoo publishes one run each, CleanRL three seeds of 500,000 env steps. `kerasrl-run
 presets list` shows the scores.
 """
+_DOUBLE = {"enable_double_dqn": True}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "single": {"agent": {"enable_double_dqn": False}},  # both tasks' presets have Double DQN
-    "dueling": {"agent": {"enable_dueling_network": True}},
-    "prioritized": {"memory": {"priority": {}}},
-    "nstep": {"agent": {"n_steps": 3}},
+    "single": {"agent": {"enable_double_dqn": False}},
+    "double": {"agent": _DOUBLE},
+    "double-dueling": {"agent": {**_DOUBLE, "enable_dueling_network": True}},
+    "double-prioritized": {"agent": _DOUBLE, "memory": {"priority": {}}},
+    "double-nstep": {"agent": {**_DOUBLE, "n_steps": 3}},
 }
 # What the tutorials' own texts prescribe or claim; other presets claim what is measured.
 CLAIMS = {
