@@ -211,8 +211,8 @@ def tables(summaries: dict[str, dict[str, Any]]) -> str:
         soon = f"{s['steps_to_goal']:,}, {s['seconds_to_goal']}" if s["steps_to_goal"] else "–"
         lines.append(
             f"| `{name}` | {s['engine']} | {s['seeds']} | {show(s['score'])}, {s['worst']:.1f} | "
-            f"{show(s['final'])} | {s['env_steps']:,} | {s['seconds']} | {s['megabytes'] or '–'} | {goal} | {soon} | {zoo} | "
-            f"{cleanrl} | {CLAIMS.get(name, '–')} |"
+            f"{show(s['final'])} | {s['env_steps']:,} | {s['seconds']} | {s['megabytes'] or '–'} | "
+            f"{goal} | {soon} | {zoo} | {cleanrl} | {CLAIMS.get(name, '–')} |"
         )
     return "\n".join(lines)
 
