@@ -18,7 +18,7 @@ from kerasrl_runner.environments.adapter import KerasRLEnvironment
 from kerasrl_runner.environments.observations import build_indexer
 from kerasrl_runner.errors import PresetError
 from kerasrl_runner.preset.schema import Preset
-from kerasrl_runner.reference.agent import Policy
+from kerasrl_runner.reference.agent import Policy, choose_legal
 from kerasrl_runner.reference.network import Network
 from kerasrl_runner.reference.replay import ReplayMemory
 from kerasrl_runner.weights.file import WeightsFile
@@ -49,14 +49,6 @@ class QTable:
     def q_values(self, state: Any) -> np.ndarray:
         """The values [A] of a window of one observation's row."""
         return self.values[state[0]]  # [A]
-
-    def select_action(self, state: int, count: int, legal: Any = None) -> int:
-        """The policy's action in a row, among the `legal` ones (bool [A]; None: all)."""
-        values, rng = self.values[state], self.rng  # [A]
-        if legal is None:
-            return self.policy.choose(values, count, rng)
-        actions = legal.nonzero()[0]  # [legal]
-        return int(actions[self.policy.choose(values[actions], count, rng)])
 
     def learn(
         self,
@@ -141,7 +133,8 @@ class QTableLearner(ReferenceLearner):
             while not episode_over:
                 # Each env step is a learn call.
                 count = self.episodes if policy.per == "episode" else agent.env_step
-                action = agent.select_action(state, count, environment.legal_actions)
+                values, legal = agent.values[state], environment.legal_actions  # [A], [A]
+                action = choose_legal(policy, values, legal, count, agent.rng)
                 next_state, reward, episode_over, _ = environment.step(action)
                 ended, legal = environment.terminated, environment.legal_actions
                 td_error = agent.learn(state, action, float(reward), next_state, ended, legal)

@@ -60,6 +60,16 @@ class Boltzmann:
 GREEDY = EpsilonGreedy(constant(0.0))
 
 
+def choose_legal(
+    policy: Policy, q_values: Array, legal: Array | None, count: int, rng: np.random.Generator
+) -> int:
+    """The policy's action by the q_values [A] of the `legal` ones alone, bool [A]; None is all."""
+    if legal is None:
+        return policy.choose(q_values, count, rng)
+    actions = legal.nonzero()[0]  # [legal]
+    return int(actions[policy.choose(q_values[actions], count, rng)])
+
+
 class LearnResult(NamedTuple):
     """A learn step's values before its update: q_values [B, A], td_error [B], losses [B]."""
 
@@ -144,15 +154,10 @@ class Agent:
         flat = np.asarray(state, self.network.dtype).reshape(-1)  # [W * observation]
         return self.online_network.q_values(flat)  # [A]
 
-    def select_action(self, state: ArrayLike, *legal: Array) -> int:
-        """The policy's action in a state [W, *observation], one of the `legal`, bool [A], if given.
-
-        The policy is handed the values of the legal actions alone.
-        """
-        q_values = self.q_values(state)[legal]  # [legal]
+    def select_action(self, state: ArrayLike, legal: Array | None = None) -> int:
+        """The policy's action in a state [W, *observation], by `choose_legal`."""
         self.policy_count = getattr(self, self.policy.per)
-        chosen = self.policy.choose(q_values, self.policy_count, self.rng)
-        return int(legal[0].nonzero()[0][chosen]) if legal else chosen
+        return choose_legal(self.policy, self.q_values(state), legal, self.policy_count, self.rng)
 
     def observe(
         self,
@@ -160,7 +165,8 @@ class Agent:
         action: int,
         reward: float,
         terminated: bool,
-        *legal: Array,
+        legal: Array | None = None,
+        *,
         truncated: bool = False,
     ) -> LearnResult | None:
         """Store one env step that began at `observation` [*observation], and learn when it is time.
@@ -168,7 +174,7 @@ class Agent:
         A memory with masks keeps the `legal` actions there, bool [A], too.
         Returns the result of the last learn step, or None where nothing was learned.
         """
-        self.memory.append(observation, action, reward, terminated, *legal)
+        self.memory.append(observation, action, reward, terminated, legal)
         result = None
         if self.train_interval == "episode":
             is_due = terminated or truncated
@@ -186,9 +192,9 @@ class Agent:
         self.env_step += 1
         return result
 
-    def end_episode(self, observation: ArrayLike, *legal: Array) -> None:
+    def end_episode(self, observation: ArrayLike, legal: Array | None = None) -> None:
         """Store the last observation [*observation] of an episode, terminated or truncated."""
-        self.memory.end_episode(observation, *legal)
+        self.memory.end_episode(observation, legal)
         self.episode += 1
 
     def td_target(

@@ -50,23 +50,23 @@ def train(
     agent's memory, as a cut one, so that no sample crosses into what comes next.
     """
     window = StateWindow(agent.memory.window_length)
-    keys = [] if agent.memory.legal is None else ["action_mask"]
+    has_masks = agent.memory.legal is not None
     while True:
         episode = agent.episode
         window.reset()
         observation, info = env.reset(seed=seed_of_episode(episode))
-        legal = [info[key] for key in keys]  # none, or one [A]
+        legal = info["action_mask"] if has_masks else None  # [A]
         episode_return, episode_step = 0.0, 0
         episode_over = False
         try:
             while not episode_over:
-                action = agent.select_action(window.push(observation), *legal)
+                action = agent.select_action(window.push(observation), legal)
                 next_observation, reward, terminated, truncated, info = env.step(action)
                 reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
                 learned = agent.observe(
-                    *(observation, action, reward, terminated), *legal, truncated=truncated
+                    observation, action, reward, terminated, legal, truncated=truncated
                 )
-                observation, legal = next_observation, [info[key] for key in keys]
+                observation, legal = next_observation, info["action_mask"] if has_masks else None
                 episode_return += reward
                 episode_step += 1
                 episode_over = terminated or truncated
@@ -76,5 +76,5 @@ def train(
                 )
         finally:
             if episode_step:
-                agent.end_episode(observation, *legal)
+                agent.end_episode(observation, legal)
         yield EpisodeEvent(agent.env_step, episode, episode_return, episode_step, terminated)

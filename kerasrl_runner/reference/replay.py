@@ -97,11 +97,16 @@ class ReplayMemory:
         return min(self.appended, self.capacity)
 
     def append(
-        self, observation: ArrayLike, action: int, reward: float, terminated: bool, *legal: Array
+        self,
+        observation: ArrayLike,
+        action: int,
+        reward: float,
+        terminated: bool,
+        legal: Array | None = None,
     ) -> None:
         """Store an observation [*observation], the action taken there, its reward and its end.
 
-        A memory with an `action_count` keeps the `legal` actions, bool [A], as well.
+        A memory with an `action_count` keeps the `legal` actions, bool [A] or all, as well.
         """
         i = self.appended % self.capacity
         self.observations[i] = observation  # [*observation]
@@ -111,17 +116,17 @@ class ReplayMemory:
         self.closing[i] = False
         self.age[i] = self.episode_length
         if self.legal is not None:
-            self.legal[i] = legal[0] if legal else True  # [A]
+            self.legal[i] = True if legal is None else legal  # [A]
         self.appended += 1
         self.episode_length += 1
         if self.priorities:
             self.priorities.append(self.appended, self.closing)
 
-    def end_episode(self, observation: ArrayLike, *legal: Array) -> None:
+    def end_episode(self, observation: ArrayLike, legal: Array | None = None) -> None:
         """Store the last observation of an episode; ValueError when no episode is open."""
         if self.episode_length == 0:
             raise ValueError("no open episode: append a transition before end_episode")
-        self.append(observation, 0, 0.0, False, *legal)
+        self.append(observation, 0, 0.0, False, legal)
         self.closing[(self.appended - 1) % self.capacity] = True
         self.episode_length = 0
 
