@@ -168,5 +168,5 @@ def test_without_a_target_network_the_targets_are_the_online_networks(
 
 
 def test_several_updates_a_call_are_more_than_keras_rl_has() -> None:
-    with pytest.raises(PresetError, match=r"agent\.gradient_steps: .* Use --engine compiled"):
+    with pytest.raises(PresetError, match=r"agent\.gradient_steps: .* use --engine compiled"):
         learner_of("keras-rl", agent={"gradient_steps": 2, "batch_size": 1})
