@@ -164,7 +164,7 @@ def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
         found = stats.bootstrap(
             (values,), interquartile_mean, n_resamples=10_000, method="percentile", rng=0
         ).confidence_interval
-        return [round(float(v), 1) for v in (interquartile_mean(values), *found)]
+        return [round(float(v), 2) for v in (interquartile_mean(values), *found)]
 
     preset = load(rows[0]["preset"])
     sizes = [row["megabytes"] for row in rows if "megabytes" in row]
@@ -210,7 +210,8 @@ def tables(summaries: dict[str, dict[str, Any]]) -> str:
         goal = f"{s['reached']} of {s['seeds']} ({s['goal']:g})" if s["goal"] else "–"
         soon = f"{s['steps_to_goal']:,}, {s['seconds_to_goal']}" if s["steps_to_goal"] else "–"
         lines.append(
-            f"| `{name}` | {s['engine']} | {s['seeds']} | {show(s['score'])}, {s['worst']:.1f} | "
+            f"| `{name}` | {s['engine']} | {s['seeds']} | {show(s['score'])}, "
+            f"{show_return(s['worst'])} | "
             f"{show(s['final'])} | {s['env_steps']:,} | {s['seconds']} | {s['megabytes'] or '–'} | "
             f"{goal} | {soon} | {zoo} | {cleanrl} | {CLAIMS.get(name, '–')} |"
         )
@@ -218,7 +219,12 @@ def tables(summaries: dict[str, dict[str, Any]]) -> str:
 
 
 def show(estimate: list[float]) -> str:
-    return "{:.1f} ({:.1f} to {:.1f})".format(*estimate)
+    return "{} ({} to {})".format(*map(show_return, estimate))
+
+
+def show_return(value: float) -> str:
+    """FrozenLake's and the like need two decimals."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def main() -> None:

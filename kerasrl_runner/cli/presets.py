@@ -64,7 +64,7 @@ def _describe_score(name: str, scores: dict[str, Any]) -> str | None:
         mean, low, high = scores[name]["score"]
         return f"{mean:g} ({low:g} to {high:g}), {scores[name]['seeds']} seeds"
     if weights.exists():
-        return f"{read_weights(weights).attributes['score']['mean_return']:.1f}, one run"
+        return f"{read_weights(weights).attributes['score']['mean_return']:g}, one run"
     return None
 
 

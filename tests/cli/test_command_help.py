@@ -49,7 +49,7 @@ def test_presets_are_listed_with_task_network_budget_and_measured_score(invoke):
             assert f"{mean:g} ({low:g} to {high:g}), {scores[name]['seeds']} seeds" in line
         elif (weights := shipped_folder("weights") / f"{name}.h5").exists():
             claim = read_weights(weights).attributes["score"]["mean_return"]
-            assert f" {claim:.1f}, one run " in line
+            assert f" {claim:g}, one run " in line
     (cartpole,) = (line for line in lines if line.startswith("cartpole "))
     assert " 24-24 " in cartpole
 
