@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from zoo import WEIGHTS, choose_engine, load
+from zoo import WEIGHTS, choose_engine, load, show_return
 
 import kerasrl_runner
 from kerasrl_runner.files.run_directory import find_run
@@ -75,8 +75,8 @@ def main() -> None:
     write_weights(path, WeightsFile(file.layers, file.config, attributes), overwrite=True)
     tabulate(
         path.name,
-        f"| `{path.name}` | {score.mean_return:.1f} ± {score.std_return:.1f} | "
-        f"{attributes['score']['min_return']:.0f} | {len(score.episodes)} | {seed} | "
+        f"| `{path.name}` | {show_return(score.mean_return)} ± {show_return(score.std_return)} | "
+        f"{show_return(attributes['score']['min_return'])} | {len(score.episodes)} | {seed} | "
         f"{file.attributes['env_steps']} | {file.attributes['engine']} | "
         f"{time.strftime('%Y-%m-%d')} | `{command_line}` |",
     )

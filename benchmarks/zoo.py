@@ -21,6 +21,7 @@ import argparse
 import csv
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -38,17 +39,19 @@ INTRODUCTION = """\
 `python benchmarks/zoo.py PRESET... --seeds 0 10`, then `--publish`: each seed trained in a process
 of one thread; its best weights (or the last, where a preset keeps no best) played 100 greedy
 episodes of the test stream. IQM is the mean of the middle half of the seeds, with the 95% interval
-of a percentile bootstrap; env steps and seconds are medians. The goal is the mean return at which
-Gymnasium calls the environment solved: how many seeds' scores reach it, and after how many env
-steps the first periodic evaluation did; the seconds until then are that part of the training's. RL
-Baselines3 Zoo publishes one run each, CleanRL three seeds of 500,000 env steps. `kerasrl-run
-presets list` shows the scores.
+of a percentile bootstrap; env steps, seconds and the process's peak memory are medians. The goal
+is the mean return at which Gymnasium calls the environment solved: how many seeds' scores reach
+it, and after how many env steps the first periodic evaluation did; the seconds until then are that
+part of the training's. RL Baselines3 Zoo publishes one run each, CleanRL three seeds of 500,000
+env steps. `kerasrl-run presets list` shows the scores.
 """
+_DOUBLE = {"enable_double_dqn": True}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "single": {"agent": {"enable_double_dqn": False}},  # both tasks' presets have Double DQN
-    "dueling": {"agent": {"enable_dueling_network": True}},
-    "prioritized": {"memory": {"priority": {}}},
-    "nstep": {"agent": {"n_steps": 3}},
+    "single": {"agent": {"enable_double_dqn": False}},
+    "double": {"agent": _DOUBLE},
+    "double-dueling": {"agent": {**_DOUBLE, "enable_dueling_network": True}},
+    "double-prioritized": {"agent": _DOUBLE, "memory": {"priority": {}}},
+    "double-nstep": {"agent": {**_DOUBLE, "n_steps": 3}},
 }
 # What the tutorials' own texts prescribe or claim; other presets claim what is measured.
 CLAIMS = {
@@ -119,6 +122,7 @@ def measure(name: str, seed: int, engine: str | None) -> dict[str, Any]:
         "env_steps": result.env_steps,
         "episodes": result.episodes,
         "seconds": round(result.wall_seconds, 1),
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "goal": goal,
         "steps_to_goal": hits[0] if hits else None,
         "date": time.strftime("%Y-%m-%d"),
@@ -131,7 +135,8 @@ def run(names: list[str], seeds: range, engine: str | None, workers: int, out: P
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", KERASRL_THREADS="1")
     done = {(row["preset"], row["seed"]) for row in read(out)}
     wanted = [(name, seed) for name in names for seed in seeds if (name, seed) not in done]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1) as pool:
         futures = {pool.submit(measure, *pair, engine): pair for pair in wanted}
         for future in as_completed(futures):
             row = future.result()
@@ -159,9 +164,10 @@ def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
         found = stats.bootstrap(
             (values,), interquartile_mean, n_resamples=10_000, method="percentile", rng=0
         ).confidence_interval
-        return [round(float(v), 1) for v in (interquartile_mean(values), *found)]
+        return [round(float(v), 2) for v in (interquartile_mean(values), *found)]
 
     preset = load(rows[0]["preset"])
+    sizes = [row["megabytes"] for row in rows if "megabytes" in row]
     kept, hits = rows[0]["kept"], [r["steps_to_goal"] for r in rows if r["steps_to_goal"]]
     seconds = [
         r["seconds"] * r["steps_to_goal"] / r["env_steps"] for r in rows if r["steps_to_goal"]
@@ -176,6 +182,7 @@ def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "seeds": len(rows),
         "env_steps": int(np.median([row["env_steps"] for row in rows])),
         "seconds": round(float(np.median([row["seconds"] for row in rows])), 1),
+        "megabytes": round(float(np.median(sizes))) if sizes else None,
         "goal": rows[0]["goal"],
         "reached": sum(row["goal"] is not None and row[kept] >= row["goal"] for row in rows),
         "steps_to_goal": int(np.median(hits)) if hits else None,
@@ -194,24 +201,30 @@ def tables(summaries: dict[str, dict[str, Any]]) -> str:
     """Markdown: scores, and how soon, beside what others publish."""
     lines = [
         "| preset | engine | seeds | score: IQM (95% interval), worst seed | last weights | env "
-        "steps | seconds | goal reached | after env steps, s | RL Baselines3 Zoo | CleanRL | its "
-        "text |",
-        "|---" * 12 + "|",
+        "steps | seconds | MB | goal reached | after env steps, s | RL Baselines3 Zoo | CleanRL | "
+        "its text |",
+        "|---" * 13 + "|",
     ]
     for name, s in summaries.items():
         zoo, cleanrl = PUBLISHED.get(s["task"], ("–", "–"))
         goal = f"{s['reached']} of {s['seeds']} ({s['goal']:g})" if s["goal"] else "–"
         soon = f"{s['steps_to_goal']:,}, {s['seconds_to_goal']}" if s["steps_to_goal"] else "–"
         lines.append(
-            f"| `{name}` | {s['engine']} | {s['seeds']} | {show(s['score'])}, {s['worst']:.1f} | "
-            f"{show(s['final'])} | {s['env_steps']:,} | {s['seconds']} | {goal} | {soon} | {zoo} | "
-            f"{cleanrl} | {CLAIMS.get(name, '–')} |"
+            f"| `{name}` | {s['engine']} | {s['seeds']} | {show(s['score'])}, "
+            f"{show_return(s['worst'])} | "
+            f"{show(s['final'])} | {s['env_steps']:,} | {s['seconds']} | {s['megabytes'] or '–'} | "
+            f"{goal} | {soon} | {zoo} | {cleanrl} | {CLAIMS.get(name, '–')} |"
         )
     return "\n".join(lines)
 
 
 def show(estimate: list[float]) -> str:
-    return "{:.1f} ({:.1f} to {:.1f})".format(*estimate)
+    return "{} ({} to {})".format(*map(show_return, estimate))
+
+
+def show_return(value: float) -> str:
+    """FrozenLake's and the like need two decimals."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def main() -> None:

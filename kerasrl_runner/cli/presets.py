@@ -10,6 +10,7 @@ import click
 from kerasrl_runner.cli.output import print_table
 from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.preset import Preset, known_presets, load_preset, preset_to_toml
+from kerasrl_runner.weights.file import read_weights
 
 
 @click.group()
@@ -33,7 +34,7 @@ def list_presets() -> None:
                 "task": preset.env.id.rpartition(":")[2],
                 "network": _describe_network(preset),
                 "budget": _describe_budget(preset),
-                "score": _describe_score(scores.get(name)),
+                "score": _describe_score(name, scores),
                 "": preset.description,
             }
             for name, preset in presets.items()
@@ -56,11 +57,15 @@ def _describe_budget(preset: Preset) -> str:
     return f"{preset.fit.nb_steps:,} steps"
 
 
-def _describe_score(measured: dict[str, Any] | None) -> str | None:
-    if measured is None:
-        return None
-    mean, low, high = measured["score"]
-    return f"{mean:g} ({low:g} to {high:g}), {measured['seeds']} seeds"
+def _describe_score(name: str, scores: dict[str, Any]) -> str | None:
+    """The score over seeds; of a preset that was trained once, that of its shipped weights."""
+    weights = shipped_folder("weights") / f"{name}.h5"
+    if name in scores:
+        mean, low, high = scores[name]["score"]
+        return f"{mean:g} ({low:g} to {high:g}), {scores[name]['seeds']} seeds"
+    if weights.exists():
+        return f"{read_weights(weights).attributes['score']['mean_return']:g}, one run"
+    return None
 
 
 @command.command("show")

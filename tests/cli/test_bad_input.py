@@ -102,7 +102,6 @@ CASES = [
          "fit --engine keras-rl --set optimizer.Adam.weight_decay=0.1", 2,
          ("optimizer.Adam", "weight_decay")),
     Case("environment", "fit --set env.id=CartPol-v1", 2, ("env.id", "CartPol", "module:Id-v0")),
-    Case("missing extra", "fit --set env.id=LunarLander-v3", 1, ("needs a package", "box2d")),
     Case("continuous actions", "fit --set env.id=Pendulum-v1", 2,
          ("Pendulum-v1", "Box(", "expected Discrete(n)", "Wrap")),
     Case("memory beyond the machine", "fit --set memory.limit=1000000000000000", 2,

@@ -11,6 +11,7 @@ from kerasrl_runner.engines import DEFAULT_ENGINE
 from kerasrl_runner.files.places import shipped_folder
 from kerasrl_runner.preset import known_presets, load_preset, preset_from_toml
 from kerasrl_runner.runs.settings import CHECKPOINT_EVERY
+from kerasrl_runner.weights.file import read_weights
 
 
 def test_help_lists_every_command(tmp_path):
@@ -46,6 +47,9 @@ def test_presets_are_listed_with_task_network_budget_and_measured_score(invoke):
         if name in scores:
             mean, low, high = scores[name]["score"]
             assert f"{mean:g} ({low:g} to {high:g}), {scores[name]['seeds']} seeds" in line
+        elif (weights := shipped_folder("weights") / f"{name}.h5").exists():
+            claim = read_weights(weights).attributes["score"]["mean_return"]
+            assert f" {claim:g}, one run " in line
     (cartpole,) = (line for line in lines if line.startswith("cartpole "))
     assert " 24-24 " in cartpole
 
