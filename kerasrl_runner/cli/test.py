@@ -36,7 +36,8 @@ def command(
 ) -> None:
     """Play greedy episodes: the newest finished run's, or what the options name."""
     write_json = reserve_stdout(as_json)
-    loaded = load_preset(preset) if preset else None
+    if preset:
+        load_preset(preset)  # its mistakes come before the imports
 
     from kerasrl_runner.cli.reuse import reuse_script
     from kerasrl_runner.cli.signals import stopping
@@ -45,7 +46,7 @@ def command(
     def say(message: str) -> None:
         click.echo(message, err=as_json)
 
-    subject = find_subject(loaded, run, weights)
+    subject = find_subject(preset, run, weights)
     say(f"Testing {subject.origin}")
     result = play_subject(
         subject,

@@ -129,23 +129,21 @@ def build_policy(policy: InnerPolicy, annealed: dict[str, Schedule]) -> Referenc
     """`annealed`: schedules of the policy's arguments that an outer policy anneals."""
     name, settings = policy.chosen
     if name not in _POLICIES:
-        raise PresetError(
-            f"policy: {name}: the engines reference and qtable have {', '.join(_POLICIES)}. Use "
-            f"one of these or, for a network, --engine compiled."
-        )
+        raise _policy_refusal(f"policy: {name}", f"they have {', '.join(_POLICIES)}")
     constants = {key: constant(value) for key, value in settings if isinstance(value, float)}
     return _POLICIES[name](settings, constants | annealed)
 
 
 def _build_boltzmann(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
     if settings.clip != BoltzmannSettings().clip:
-        raise _refusal("policy: clip", "it clips nothing, and nothing overflows")
+        raise _policy_refusal("policy: clip", "they clip nothing, and nothing overflows")
     return Boltzmann(schedules["tau"], schedules.get("eps", constant(1.0)))
 
 
 def _build_annealed(settings: Any, schedules: dict[str, Schedule]) -> ReferencePolicy:
     if settings.value_max < settings.value_min:
-        raise _refusal("policy.LinearAnnealedPolicy", "it anneals from value_max down to value_min")
+        key = "policy.LinearAnnealedPolicy"
+        raise _policy_refusal(key, "they anneal from value_max down to value_min")
     schedule = linear(settings.value_max, settings.value_min, settings.nb_steps)
     return build_policy(settings.inner_policy, {settings.attr: schedule})
 
@@ -202,6 +200,14 @@ def _check_known(key: str, arguments: dict[str, Any], kind: Any) -> None:
     for name in arguments:
         if name not in known:
             raise _refusal(f"{key}: {name}", f"it has {', '.join(known)}")
+
+
+def _policy_refusal(key: str, what: str) -> PresetError:
+    """A table has no other engine: what it can do is take another policy."""
+    return PresetError(
+        f"{key}: the engines reference and qtable do not have this; {what}. Change the policy, or "
+        f"train a network by --engine compiled."
+    )
 
 
 def _refusal(key: str, what: str) -> PresetError:

@@ -80,7 +80,7 @@ def make_environment(env: Env, render_mode: str | None = None) -> gymnasium.Env:
         name = env.id.rpartition(":")[2]
         module, extra = _NAMESPACES.get(name.partition("/")[0], ("module", None))
         raise PresetError(
-            f"env.id: Gymnasium cannot make {env.id}: {error}."
+            f"env.id: Gymnasium cannot make {env.id}: {str(error).rstrip('.')}."
             f"{suggest_name(name, list(gymnasium.registry))} Expected a registered id, or "
             f"{module}:{name if extra else 'Id-v0'} of a module that registers it."
             f"{_install(extra)}"

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     RootModel,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -244,6 +245,15 @@ class _Annealed(_Section):
             raise ValueError(
                 f'attr = "{self.attr}" is nothing that {name} could anneal; expected {expected}'
             )
+        for key in ("value_max", "value_min"):  # evaluation and test are greedy: no value_test
+            value = getattr(self, key)
+            try:
+                type(inner).model_validate({self.attr: value})
+            except ValidationError as error:
+                expected = error.errors()[0]["msg"].replace("Input should be", "expected")
+                raise ValueError(
+                    f"{key} is no {self.attr} of {name}: {expected}, received {value}"
+                ) from error
         return self
 
 
@@ -256,6 +266,15 @@ class ExponentialAnnealed(_Annealed):
 
     factor: float = Field(gt=0, le=1)
     per: Literal["env_step", "learn_call", "episode"] = "env_step"
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> ExponentialAnnealed:
+        if self.value_max < self.value_min:
+            raise ValueError(
+                f"value_max = {self.value_max} is below value_min = {self.value_min}, and nothing "
+                f"would decay; expected it above"
+            )
+        return self
 
 
 class Policy(InnerPolicy):

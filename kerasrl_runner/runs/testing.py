@@ -99,9 +99,11 @@ def find_subject(
     name = named.name if named else "cartpole"
     path = shipped_folder("weights") / f"{name}.h5"
     if not path.exists():
+        chosen = name if isinstance(preset, Preset) else preset or name
+        engine = " --engine qtable" if named and named.model is None else ""
         raise RunError(
             f"there is no finished run of {name}, and no shipped weights. Train it first: "
-            f"kerasrl-run fit --preset {preset or name}"
+            f"kerasrl-run fit --preset {chosen}{engine}"
         )
     return _read_subject(path, named, f"the shipped weights of {name}", None)
 

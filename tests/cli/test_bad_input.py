@@ -132,6 +132,8 @@ CASES = [
     Case("ambiguous run", "test --run pole", 1, ("names 2 runs", "pole-2, pole-1"), two_runs),
     Case("run without weights", "test --run pole-1", 1, ("has no weights yet",), two_runs),
     Case("run and weights", "test --run pole-1 --weights weights.h5", 2, ("--run and --weights",)),
+    Case("table that was not trained", "test --preset mine.toml", 1,
+         ("fit --preset mine.toml --engine qtable",), preset('[env]\nid = "FrozenLake-v1"\n')),
     Case("weights of another environment", "test --preset mine.toml --weights weights.h5", 1,
          ("trained on CartPole-v1", "Acrobot-v1"),
          lambda folder: (weights(folder), preset(SMALL.format(id="Acrobot-v1"))(folder))[0]),

@@ -60,7 +60,9 @@ def test_a_missing_package_is_answered_with_the_extra_to_install(tmp_path: Path)
 
 
 def test_a_version_that_is_gone_names_the_one_that_is_there() -> None:
-    with pytest.raises(PresetError, match=r"v2 .* is deprecated.*use `LunarLander-v3` instead"):
+    with pytest.raises(
+        PresetError, match=r"v2 .* is deprecated.*use `LunarLander-v3` instead\. Did"
+    ):
         make_environment(Env(id="LunarLander-v2"))
 
 

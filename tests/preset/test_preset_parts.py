@@ -88,11 +88,24 @@ REFUSED: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 
+TAU = START + ANNEALED.format(inner="BoltzmannQPolicy", attr="tau")
+EPS = START + ANNEALED.format(inner="EpsGreedyQPolicy", attr="eps")
+REFUSED += [
+    (TAU.replace("0.1", "0.0"), ("value_min is no tau of BoltzmannQPolicy", "greater than 0")),
+    (EPS.replace("1.0", "5.0"), ("value_max is no eps of EpsGreedyQPolicy", "equal to 1")),
+]
 DECAYING = ANNEALED.replace("Linear", "Exponential").replace("nb_steps = 100", "factor = {factor}")
 REFUSED += [
     (
         START + DECAYING.format(inner="BoltzmannQPolicy", attr="eps", factor=0.5),
         ('attr = "eps" is nothing that BoltzmannQPolicy could anneal', "expected tau"),
+    ),
+    (
+        START
+        + DECAYING.format(inner="EpsGreedyQPolicy", attr="eps", factor=0.5)
+        .replace("1.0", "0.2")
+        .replace("0.1", "0.3"),
+        ("value_max = 0.2 is below value_min = 0.3",),
     ),
     *(
         (START + DECAYING.format(inner="EpsGreedyQPolicy", attr="eps", factor=factor), (words,))

@@ -177,7 +177,10 @@ def test_an_engine_of_networks_trains_no_preset_without_model(tmp_path, engine):
             {"env": {"id": "MountainCar-v0", "wrappers": [{DISCRETIZE: {"bins": [10_000] * 2}}]}},
             r"100,000,000 observations × 3 actions is too large.*fewer bins",
         ),
-        ({"policy": {"BoltzmannGumbelQPolicy": {}}}, "BoltzmannGumbelQPolicy: .*qtable have Eps"),
+        (
+            {"policy": {"BoltzmannGumbelQPolicy": {}}},
+            "BoltzmannGumbelQPolicy: .* Change the policy",
+        ),
     ],
 )
 def test_what_has_no_table_is_refused_by_name(sections, words):

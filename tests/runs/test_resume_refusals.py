@@ -146,7 +146,7 @@ def test_a_finished_run_says_so_and_trains_nothing(copy, invoke):
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"engine": "qtable"}, 'there is no engine "qtable"'), ({"seed": -1}, "seed")],
+    [({"engine": "tables"}, 'there is no engine "tables"'), ({"seed": -1}, "seed")],
     ids=str,
 )
 def test_a_record_that_no_run_can_have_is_refused(changes, words, copy, invoke):
