@@ -82,7 +82,8 @@ def build_learner(preset: Preset, environment: KerasRLEnvironment, seed: int) ->
     """
     if preset.model is not None:
         raise PresetError(
-            "model: the engine qtable has no network. Leave [model] out, or use another engine."
+            "model: the engine qtable has no network, and trains presets without [model], such as "
+            "cartpole-table. Choose one of these, or another engine."
         )
     build_indexer(environment.observation_space)  # refuses what has no rows
     states, actions = int(environment.observation_space.n), int(environment.action_space.n)

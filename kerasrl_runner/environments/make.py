@@ -117,7 +117,9 @@ def _wrap(made: gymnasium.Env, wrapper: Wrapper, key: str) -> gymnasium.Env:
 
 
 def _missing_package(key: str, error: Exception) -> EnvironmentFailed:
-    return EnvironmentFailed(f"{key} needs a package: {error}.{_install(_find_extra(error))}")
+    return EnvironmentFailed(
+        f"{key} needs a package: {str(error).rstrip('.')}.{_install(_find_extra(error))}"
+    )
 
 
 def _find_extra(error: BaseException | None) -> str | None:

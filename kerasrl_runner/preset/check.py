@@ -22,6 +22,12 @@ def conflicts(preset: Preset) -> Iterator[tuple[str, str]]:
             f"a warm-up of {agent.nb_steps_warmup} is not below fit.nb_steps = {steps}: nothing "
             f"would be learned. Shorten the warm-up",
         )
+    if agent.enable_double_dqn and not agent.target_network:
+        yield (
+            "agent.enable_double_dqn",
+            "with target_network = false one network both chooses and values, and this changes "
+            "nothing. Leave out one of them",
+        )
     needs = {
         "agent.nb_steps_warmup": agent.nb_steps_warmup,
         "agent.batch_size": agent.batch_size,

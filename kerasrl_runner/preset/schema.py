@@ -294,7 +294,7 @@ class Agent(_Section):
     train_interval: Annotated[int, Field(ge=1)] | Literal["episode"] = 1
     # Not keras-rl's: updates in one call at each train_interval'th env step.
     gradient_steps: int = Field(default=1, ge=1)
-    n_steps: int = Field(default=1, ge=1)  # env steps whose rewards a target sums up
+    n_steps: int = Field(default=1, ge=1, le=1_000)  # env steps whose rewards a target sums up
     target_model_update: int | float = Field(default=10_000, gt=0)
     # Not keras-rl's either: without one, the online network values the next states.
     target_network: bool = True

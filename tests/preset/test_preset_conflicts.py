@@ -37,6 +37,10 @@ CONFLICTS = {
         "line 10: memory.limit: a memory of 999 entries never holds the 1000 that learning "
         "waits for (agent.nb_steps_warmup)",
     ),
+    "Double DQN of one network": (
+        "[agent]\nenable_double_dqn = true\ntarget_network = false\n",
+        "line 10: agent.enable_double_dqn: with target_network = false one network both chooses",
+    ),
     "annealing longer than the run": (
         ANNEALING,
         "line 15: policy.LinearAnnealedPolicy.nb_steps: annealing over 2001 steps is longer than "
