@@ -190,7 +190,9 @@ def test_what_has_no_table_is_refused_by_name(sections, words):
 
 
 def test_a_model_is_not_ignored():
-    with pytest.raises(PresetError, match=r"^model: .*qtable has no network.*Leave \[model\] out"):
+    with pytest.raises(
+        PresetError, match=r"^model: .*qtable has no network.*such as cartpole-table"
+    ):
         build("cartpole-kerasrl", engine="qtable", env={"id": "FrozenLake-v1"})
 
 
