@@ -132,7 +132,6 @@ class BaseDQNAgent(rl_dqn.DQNAgent):
 
     def forward(self, observation: Any) -> int:
         """Choose an action; the vendor's extra call after an episode's end only stores."""
-        self._note_legal_actions()
         if self._closing:
             self.recent_observation, self.recent_action = observation, 0
             return 0
