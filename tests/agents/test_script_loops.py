@@ -322,6 +322,6 @@ def test_whole_numbers_of_a_reset_may_be_followed_by_others(agent_class: Any) ->
     assert observations == [[[[0, 1]]], [[[0.5, 1.5]]]]
     if agent_class is DQNAgent:  # the program's own copy of a batch
         draw = agent.memory.sample_batch
-        agent.memory.sample_batch = lambda size: draw(size, [5] * size)
+        agent.memory.sample_batch = lambda size, **ahead: draw(size, [5] * size, **ahead)
         agent.fit(Halves(), 1, verbose=0)
         assert (agent._update.batch.states == [0.5, 1.5]).all()

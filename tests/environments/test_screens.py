@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ale_py  # noqa: F401  registered before any test puts the registry back to what it was
 import numpy as np
 import pytest
 
+import kerasrl_runner.environments.minatar  # noqa: F401
 from kerasrl_runner.engines import build_learner
 from kerasrl_runner.environments.make import build_environment, make_environment
 from kerasrl_runner.environments.rendering import to_rgb

@@ -75,6 +75,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "agent.train_interval": "episode",
         "agent.batch_size": 1,
         "agent.target_network": False,
+        "agent.enable_double_dqn": False,
         "env.terminal_reward": -5.0,
     },
     "a game of MinAtar, a wrapper that draws": {
